@@ -1,0 +1,1 @@
+"""Peephole: recurrent networks you can see inside."""

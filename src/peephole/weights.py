@@ -1,0 +1,138 @@
+"""Names and shapes of a cell's parameters, and of a whole network's.
+
+A cell's parameters carry the glossary's letters; those of a torch module or an artifact carry the names of
+``torch.nn.LSTM``, with the layer and the direction behind. This file is the one place that knows both.
+
+========  =====================  ================  ==============================================================
+letter    module                 shape             what
+========  =====================  ================  ==============================================================
+``W``     ``weight_ih``          ``[K, I]``        input weights; rows stacked in the order i, f, g, o
+``R``     ``weight_hh``          ``[K, P]``        recurrent weights, rows as in ``W`` (``P = H`` without projection)
+``b``     ``bias_ih + bias_hh``  ``[K]``           bias; two terms in the module, as torch has them, one here
+``p``     ``weight_peephole``    ``[gates, H]``    peepholes, rows i, f, o of the gates that are there
+``S``     ``weight_gates``       ``[G, G]``        full gate recurrence, ``G = gates·N``, rows and columns i, f, o
+``W_p``   ``weight_hr``          ``[P, H]``        projection
+``gain``  ``norm_gain``          ``[K + H]``       layer norm: rows as in ``W``, then the cell (RNN: ``[K]``)
+``shift`` ``norm_shift``         ``[K + H]``       layer norm: the same
+========  =====================  ================  ==============================================================
+
+A gate has one row per block (``N`` rows), the candidate one per cell (``H`` rows): ``K = gates·N + H``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from peephole.spec import CellSpec, MLPSpec, NetworkSpec, RecurrentSpec
+
+MODULE_NAMES: Mapping[str, tuple[str, ...]] = {
+    "W": ("weight_ih",),
+    "R": ("weight_hh",),
+    "b": ("bias_ih", "bias_hh"),
+    "p": ("weight_peephole",),
+    "S": ("weight_gates",),
+    "W_p": ("weight_hr",),
+    "gain": ("norm_gain",),
+    "shift": ("norm_shift",),
+}
+"""Letter of the glossary to the names in a torch module; ``b`` is the sum of its two."""
+
+
+def row_count(spec: CellSpec, hidden_size: int) -> int:
+    """``K``, the stacked rows of ``W``: ``N`` for each gate and ``H`` for the candidate."""
+    return len(spec.gates) * (hidden_size // spec.cells_per_block) + hidden_size
+
+
+def row_slices(spec: CellSpec, hidden_size: int) -> dict[str, slice]:
+    """Where each of ``i, f, g, o`` that the cell has stands among the stacked rows."""
+    slices: dict[str, slice] = {}
+    start = 0
+    for name in spec.rows:
+        size = hidden_size if name == "g" else hidden_size // spec.cells_per_block
+        slices[name] = slice(start, start + size)
+        start += size
+    return slices
+
+
+def cell_shapes(spec: CellSpec, input_size: int, hidden_size: int, *, bias: bool = True) -> dict[str, tuple[int, ...]]:
+    """Shapes of one layer's and one direction's parameters, by letter, in the order of the table above."""
+    rows = row_count(spec, hidden_size)
+    gate_rows = rows - hidden_size
+    norm_rows = rows if spec.cell == "rnn" else rows + hidden_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "W": (rows, input_size),
+        "R": (rows, spec.proj_size or hidden_size),
+    }
+    if bias:
+        shapes["b"] = (rows,)
+    if spec.peepholes:
+        shapes["p"] = (len(spec.gates), hidden_size)
+    if spec.full_gate_recurrence:
+        shapes["S"] = (gate_rows, gate_rows)
+    if spec.proj_size:
+        shapes["W_p"] = (spec.proj_size, hidden_size)
+    if spec.layer_norm:
+        shapes["gain"] = (norm_rows,)
+        shapes["shift"] = (norm_rows,)
+    return shapes
+
+
+def suffix(layer: int, direction: int) -> str:
+    """What torch puts behind a name: ``_l0``, ``_l0_reverse``, ``_l1`` …"""
+    return f"_l{layer}" + ("_reverse" if direction else "")
+
+
+def cells(spec: RecurrentSpec) -> Iterator[tuple[int, int]]:
+    """Every ``(layer, direction)`` of a stack, in torch's order."""
+    for layer in range(spec.num_layers):
+        for direction in range(spec.num_directions):
+            yield layer, direction
+
+
+def module_shapes(spec: RecurrentSpec) -> dict[str, tuple[int, ...]]:
+    """Every parameter of a stack by its module name, in torch's order."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, direction in cells(spec):
+        by_letter = cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias)
+        for letter, shape in by_letter.items():
+            for name in MODULE_NAMES[letter]:
+                shapes[name + suffix(layer, direction)] = shape
+    return shapes
+
+
+def mlp_shapes(spec: MLPSpec) -> dict[str, tuple[int, ...]]:
+    """Every parameter of a perceptron's hidden layers by its module name (``weight_l0``, ``bias_l0`` …)."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    size_in = spec.input_size
+    for layer, size in enumerate(spec.hidden_sizes):
+        shapes[f"weight_l{layer}"] = (size, size_in)
+        if spec.bias:
+            shapes[f"bias_l{layer}"] = (size,)
+        size_in = size
+    return shapes
+
+
+def network_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a network by the name it has in an artifact: ``body.*``, ``head.weight``, ``head.bias``."""
+    body = mlp_shapes(spec.body) if isinstance(spec.body, MLPSpec) else module_shapes(spec.body)
+    return {
+        **{f"body.{name}": shape for name, shape in body.items()},
+        "head.weight": (spec.output_size, spec.body.feature_size),
+        "head.bias": (spec.output_size,),
+    }
+
+
+def cell_weights(
+    tensors: Mapping[str, np.ndarray[Any, Any]], spec: RecurrentSpec, layer: int, direction: int, *, prefix: str = ""
+) -> dict[str, np.ndarray[Any, Any]]:
+    """One cell's parameters by letter, out of arrays under their module names; the two bias terms are added."""
+    by_letter = cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias)
+    behind = suffix(layer, direction)
+    weights: dict[str, np.ndarray[Any, Any]] = {}
+    for letter in by_letter:
+        parts = [tensors[prefix + name + behind] for name in MODULE_NAMES[letter]]
+        weights[letter] = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+    return weights
