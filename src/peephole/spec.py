@@ -19,9 +19,38 @@ Activation = Literal["tanh", "logistic", "relu", "identity"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 _GATE_NAMES = ("i", "f", "o")
-_RNN_FIELDS = frozenset(
-    {"cell", "input_activation", "layer_norm", "zoneout_hidden", "recurrent_dropout", "truncated"}
+_RNN_FIELDS = frozenset({"cell", "input_activation", "layer_norm", "zoneout_hidden", "recurrent_dropout", "truncated"})
+
+_SWITCHES = (
+    "input_gate",
+    "forget_gate",
+    "output_gate",
+    "coupled",
+    "peepholes",
+    "full_gate_recurrence",
+    "layer_norm",
+    "truncated",
 )
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...], *, owner: str = "CellSpec") -> None:
+    if value not in choices:
+        raise ArgumentError(f"{owner}: {name} must be one of {', '.join(choices)} (got {value!r})")
+
+
+def _check_integer(name: str, value: object, *, minimum: int, owner: str = "CellSpec") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ArgumentError(f"{owner}: {name} must be a whole number of at least {minimum} (got {value!r})")
+
+
+def _check_probability(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ArgumentError(f"CellSpec: {name} must be a probability in [0, 1) (got {value!r})")
+
+
+def _check_switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ArgumentError(f"CellSpec: {name} must be True or False (got {value!r})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +137,8 @@ class CellSpec:
             for name in ("peepholes", "full_gate_recurrence"):
                 if getattr(self, name):
                     raise ArgumentError(
-                        f"CellSpec: {name} needs at least one gate (got none); keep input_gate, forget_gate or output_gate"
+                        f"CellSpec: {name} needs at least one gate (got none); "
+                        "keep input_gate, forget_gate or output_gate"
                     )
 
     @property
@@ -132,18 +162,6 @@ class CellSpec:
     def replace(self, **changes: Any) -> CellSpec:
         """The same cell with some fields changed, checked again."""
         return dataclasses.replace(self, **changes)
-
-
-_SWITCHES = (
-    "input_gate",
-    "forget_gate",
-    "output_gate",
-    "coupled",
-    "peepholes",
-    "full_gate_recurrence",
-    "layer_norm",
-    "truncated",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,26 +388,9 @@ def network_from_dict(data: Mapping[str, Any]) -> NetworkSpec:
             body = RecurrentSpec(**body_data)
         else:
             raise ArgumentError(f"NetworkSpec: body.kind must be 'recurrent' or 'mlp' (got {kind!r})")
-        return NetworkSpec(**{**data, "body": body})
+        unknown = set(data) - {"body", "output_size", "readout"}
+        if unknown:
+            raise ArgumentError(f"NetworkSpec: unknown field {', '.join(sorted(unknown))}")
+        return NetworkSpec(body=body, output_size=data["output_size"], readout=data["readout"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ArgumentError(f"NetworkSpec: the description does not fit this version of Peephole ({error})") from error
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...], *, owner: str = "CellSpec") -> None:
-    if value not in choices:
-        raise ArgumentError(f"{owner}: {name} must be one of {', '.join(choices)} (got {value!r})")
-
-
-def _check_integer(name: str, value: object, *, minimum: int, owner: str = "CellSpec") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ArgumentError(f"{owner}: {name} must be a whole number of at least {minimum} (got {value!r})")
-
-
-def _check_probability(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ArgumentError(f"CellSpec: {name} must be a probability in [0, 1) (got {value!r})")
-
-
-def _check_switch(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ArgumentError(f"CellSpec: {name} must be True or False (got {value!r})")

@@ -81,7 +81,7 @@ def cell_shapes(spec: CellSpec, input_size: int, hidden_size: int, *, bias: bool
 
 
 def suffix(layer: int, direction: int) -> str:
-    """What torch puts behind a name: ``_l0``, ``_l0_reverse``, ``_l1`` …"""
+    """What torch puts behind a name: ``_l0``, ``_l0_reverse``, ``_l1``."""
     return f"_l{layer}" + ("_reverse" if direction else "")
 
 

@@ -1,0 +1,138 @@
+"""Stacked and bidirectional networks, made of single cells (001, 002 Fig. 5.1).
+
+Stacked: the ``h`` of one layer is the ``x`` of the next. Bidirectional: a second cell runs from the last valid step
+of each row to the first, and the features of both stand side by side. The cell's own passes are arguments, so that
+the equations here and the compiled kernels are composed by the same lines.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from peephole.equations import recurrence
+from peephole.equations.activations import Array
+from peephole.equations.state import Gradients, Masks, State, Tape
+from peephole.shapes import Float, Int
+from peephole.spec import CellSpec, RecurrentSpec
+from peephole.weights import MODULE_NAMES, cell_weights, suffix
+
+
+class CellForward(Protocol):
+    """The forward pass of one cell, as :func:`peephole.equations.recurrence.forward`."""
+
+    def __call__(
+        self,
+        spec: CellSpec,
+        weights: Mapping[str, Array],
+        x: Array,
+        state: State | None = None,
+        *,
+        lengths: Array | None = None,
+        reverse: bool = False,
+        masks: Masks = ...,
+    ) -> Tape:
+        """Run the cell."""
+        ...
+
+
+class CellBackward(Protocol):
+    """The backward pass of one cell, as :func:`peephole.equations.recurrence.backward`."""
+
+    def __call__(
+        self, spec: CellSpec, weights: Mapping[str, Array], tape: Tape, dy: Array, *, dfinal: State | None = None
+    ) -> Gradients:
+        """Carry the errors back."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackTape:
+    """What a stack leaves behind: ``y`` ``[T, B, feature_size]`` and the tape of every layer and direction."""
+
+    y: Array
+    cells: tuple[Tape, ...]
+
+    @property
+    def final(self) -> tuple[State, ...]:
+        """The final state of every layer and direction."""
+        return tuple(tape.final for tape in self.cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackGradients:
+    """Gradients of the input, of every initial state, and of the parameters by module name."""
+
+    x: Array
+    initial: tuple[State, ...]
+    weights: dict[str, Array]
+
+
+def stack_forward(
+    spec: RecurrentSpec,
+    tensors: Mapping[str, Array],
+    x: Float[np.ndarray, "T B I"],
+    states: Sequence[State | None] | None = None,
+    *,
+    lengths: Int[np.ndarray, " B"] | None = None,
+    masks: Sequence[Masks] | None = None,
+    forward: CellForward = recurrence.forward,
+) -> StackTape:
+    """Run a stack over a batch.
+
+    Args:
+        spec: the stack.
+        tensors: parameters by module name (:func:`peephole.weights.module_shapes`).
+        x: input.
+        states: initial state of every layer and direction, in the order of :func:`peephole.weights.cells`.
+        lengths: valid steps of each row.
+        masks: random draws of every layer and direction.
+        forward: the cell's forward pass.
+    """
+    tapes: list[Tape] = []
+    for layer in range(spec.num_layers):
+        outputs: list[Array] = []
+        for direction in range(spec.num_directions):
+            tape = forward(
+                spec.cell,
+                cell_weights(tensors, spec, layer, direction),
+                x,
+                None if states is None else states[len(tapes)],
+                lengths=lengths,
+                reverse=direction == 1,
+                masks=recurrence.NO_MASKS if masks is None else masks[len(tapes)],
+            )
+            tapes.append(tape)
+            outputs.append(tape.y)
+        x = np.concatenate(outputs, axis=2)
+    return StackTape(y=x, cells=tuple(tapes))
+
+
+def stack_backward(
+    spec: RecurrentSpec,
+    tensors: Mapping[str, Array],
+    tape: StackTape,
+    dy: Float[np.ndarray, "T B F"],
+    *,
+    dfinal: Sequence[State | None] | None = None,
+    backward: CellBackward = recurrence.backward,
+) -> StackGradients:
+    """Carry the error on the stack's output, and on its final states, back through every layer and direction."""
+    gradients: dict[str, Array] = {}
+    initial = [tape.initial for tape in tape.cells]
+    D = spec.num_directions
+    for layer in reversed(range(spec.num_layers)):
+        d_outputs = np.split(dy, D, axis=2)
+        dy = np.zeros_like(tape.cells[layer * D].x)
+        for direction in range(D):
+            index = layer * D + direction
+            weights = cell_weights(tensors, spec, layer, direction)
+            given = None if dfinal is None else dfinal[index]
+            of_cell = backward(spec.cell, weights, tape.cells[index], d_outputs[direction], dfinal=given)
+            dy = dy + of_cell.x
+            initial[index] = of_cell.initial
+            for letter, gradient in of_cell.weights.items():
+                for name in MODULE_NAMES[letter]:
+                    gradients[name + suffix(layer, direction)] = gradient
+    return StackGradients(x=dy, initial=tuple(initial), weights=gradients)
