@@ -1,0 +1,242 @@
+// peephole._native: the C interface for Python. The only file that knows nanobind.
+//
+// Buffers come as a dict from the names of peephole.h to addresses (whole numbers); a name that is absent is NULL. The
+// caller keeps the memory alive and has checked its shapes (peephole.kernels); the GIL is released while a pass runs.
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include "peephole.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+// A pointer in one of the structs of peephole.h, by name. The key is made once, when the module is loaded.
+struct Field {
+  const char* name;
+  std::size_t offset;
+  PyObject* key = nullptr;
+};
+
+#define FIELD(group, member) \
+  Field { #member, offsetof(peephole_##group##_f32, member) }
+
+// The structs hold nothing but pointers, so that the offsets are those of the f64 structs too.
+Field weight_fields[] = {FIELD(weights, W), FIELD(weights, R),   FIELD(weights, b),    FIELD(weights, p),
+                         FIELD(weights, S), FIELD(weights, W_p), FIELD(weights, gain), FIELD(weights, shift)};
+Field input_fields[] = {FIELD(inputs, x),         FIELD(inputs, h0),        FIELD(inputs, c0),
+                        FIELD(inputs, r0),        FIELD(inputs, lengths),   FIELD(inputs, zoneout_h),
+                        FIELD(inputs, zoneout_c), FIELD(inputs, drop_h),    FIELD(inputs, drop_g)};
+Field tape_fields[] = {FIELD(tape, y),      FIELD(tape, gates), FIELD(tape, c),   FIELD(tape, a),   FIELD(tape, c_hat),
+                       FIELD(tape, normed), FIELD(tape, rstd),  FIELD(tape, h_n), FIELD(tape, c_n), FIELD(tape, r_n)};
+Field error_fields[] = {FIELD(errors, dy),   FIELD(errors, dh_n),   FIELD(errors, dc_n),
+                        FIELD(errors, dr_n), FIELD(errors, dgates), FIELD(errors, dc)};
+Field gradient_fields[] = {FIELD(gradients, dx),  FIELD(gradients, dh0),   FIELD(gradients, dc0),
+                           FIELD(gradients, dr0), FIELD(gradients, dW),    FIELD(gradients, dR),
+                           FIELD(gradients, db),  FIELD(gradients, dp),    FIELD(gradients, dS),
+                           FIELD(gradients, dW_p), FIELD(gradients, dgain), FIELD(gradients, dshift)};
+Field dense_fields[] = {FIELD(dense_buffers, W),  FIELD(dense_buffers, b),  FIELD(dense_buffers, mask),
+                        FIELD(dense_buffers, x),  FIELD(dense_buffers, y),  FIELD(dense_buffers, dy),
+                        FIELD(dense_buffers, dx), FIELD(dense_buffers, dW), FIELD(dense_buffers, db)};
+
+static_assert(sizeof(peephole_weights_f32) == sizeof weight_fields / sizeof(Field) * sizeof(void*));
+static_assert(sizeof(peephole_inputs_f32) == sizeof input_fields / sizeof(Field) * sizeof(void*));
+static_assert(sizeof(peephole_tape_f32) == sizeof tape_fields / sizeof(Field) * sizeof(void*));
+static_assert(sizeof(peephole_errors_f32) == sizeof error_fields / sizeof(Field) * sizeof(void*));
+static_assert(sizeof(peephole_gradients_f32) == sizeof gradient_fields / sizeof(Field) * sizeof(void*));
+static_assert(sizeof(peephole_dense_buffers_f32) == sizeof dense_fields / sizeof(Field) * sizeof(void*));
+
+template <std::size_t count>
+void intern(Field (&fields)[count]) {
+  for (Field& field : fields) {
+    field.key = PyUnicode_InternFromString(field.name);
+    if (field.key == nullptr) nb::raise_python_error();
+  }
+}
+
+// Fills structs from a dict, and refuses a dict with names that no struct took.
+class Addresses {
+ public:
+  explicit Addresses(const nb::dict& by_name) : by_name_(by_name) {}
+
+  template <class Group, std::size_t count>
+  void fill(Group& group, const Field (&fields)[count]) {
+    static_assert(sizeof(Group) == count * sizeof(void*));
+    for (const Field& field : fields) {
+      PyObject* number = PyDict_GetItemWithError(by_name_.ptr(), field.key);
+      if (number == nullptr) {
+        if (PyErr_Occurred()) nb::raise_python_error();
+        continue;
+      }
+      void* address = PyLong_AsVoidPtr(number);
+      if (address == nullptr && PyErr_Occurred()) nb::raise_python_error();
+      std::memcpy(reinterpret_cast<unsigned char*>(&group) + field.offset, &address, sizeof address);
+      ++taken_;
+    }
+  }
+
+  void refuse_the_rest() const {
+    if (taken_ == by_name_.size()) return;
+    const std::string names = nb::cast<std::string>(nb::str(by_name_.keys()));
+    throw nb::value_error(("_native: there is a name that is no buffer of this pass among " + names).c_str());
+  }
+
+ private:
+  const nb::dict& by_name_;
+  std::size_t taken_ = 0;
+};
+
+template <class Real>
+struct Entry;
+
+#define DEFINE_ENTRY(real, suffix)                                     \
+  template <>                                                          \
+  struct Entry<real> {                                                 \
+    using Weights = peephole_weights_##suffix;                         \
+    using Inputs = peephole_inputs_##suffix;                           \
+    using Tape = peephole_tape_##suffix;                               \
+    using Errors = peephole_errors_##suffix;                           \
+    using Gradients = peephole_gradients_##suffix;                     \
+    using Dense = peephole_dense_buffers_##suffix;                     \
+    static constexpr auto forward = peephole_forward_##suffix;         \
+    static constexpr auto backward = peephole_backward_##suffix;       \
+    static constexpr auto dense_forward = peephole_dense_forward_##suffix;   \
+    static constexpr auto dense_backward = peephole_dense_backward_##suffix; \
+  };
+
+DEFINE_ENTRY(float, f32)
+DEFINE_ENTRY(double, f64)
+
+using Address = std::uintptr_t;
+
+peephole_workspace workspace_at(Address address, std::size_t bytes) {
+  return {reinterpret_cast<void*>(address), bytes};
+}
+
+template <class Real>
+int run_forward(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
+                const peephole_workspace& workspace) {
+  using E = Entry<Real>;
+  typename E::Weights weights{};
+  typename E::Inputs inputs{};
+  typename E::Tape tape{};
+  Addresses addresses(by_name);
+  addresses.fill(weights, weight_fields);
+  addresses.fill(inputs, input_fields);
+  addresses.fill(tape, tape_fields);
+  addresses.refuse_the_rest();
+  const nb::gil_scoped_release released;
+  return E::forward(&cell, &sizes, &weights, &inputs, &tape, &workspace);
+}
+
+template <class Real>
+int run_backward(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
+                 const peephole_workspace& workspace) {
+  using E = Entry<Real>;
+  typename E::Weights weights{};
+  typename E::Inputs inputs{};
+  typename E::Tape tape{};
+  typename E::Errors errors{};
+  typename E::Gradients gradients{};
+  Addresses addresses(by_name);
+  addresses.fill(weights, weight_fields);
+  addresses.fill(inputs, input_fields);
+  addresses.fill(tape, tape_fields);
+  addresses.fill(errors, error_fields);
+  addresses.fill(gradients, gradient_fields);
+  addresses.refuse_the_rest();
+  const nb::gil_scoped_release released;
+  return E::backward(&cell, &sizes, &weights, &inputs, &tape, &errors, &gradients, &workspace);
+}
+
+template <class Real>
+int run_dense(const peephole_dense& layer, peephole_pass pass, const nb::dict& by_name,
+              const peephole_workspace& workspace) {
+  using E = Entry<Real>;
+  typename E::Dense buffers{};
+  Addresses addresses(by_name);
+  addresses.fill(buffers, dense_fields);
+  addresses.refuse_the_rest();
+  const nb::gil_scoped_release released;
+  return pass == PEEPHOLE_FORWARD ? E::dense_forward(&layer, &buffers, &workspace)
+                                  : E::dense_backward(&layer, &buffers, &workspace);
+}
+
+peephole_pass pass_of(bool backward) { return backward ? PEEPHOLE_BACKWARD : PEEPHOLE_FORWARD; }
+
+void bind_cell(nb::module_& m) {
+  nb::class_<peephole_cell>(m, "Cell", "Which parts a cell has: peephole_cell of peephole.h.")
+      .def(
+          "__init__",
+          [](peephole_cell* self, bool rnn, bool input_gate, bool forget_gate, bool output_gate, bool coupled,
+             bool peepholes, bool full_gate_recurrence, bool layer_norm, bool projection, bool truncated,
+             std::int32_t cells_per_block, std::int32_t input_activation, std::int32_t output_activation,
+             double zoneout_hidden, double zoneout_cell) {
+            new (self) peephole_cell{rnn,        input_gate, forget_gate,     output_gate,      coupled,
+                                     peepholes,  full_gate_recurrence,        layer_norm,       projection,
+                                     truncated,  cells_per_block,             input_activation, output_activation,
+                                     zoneout_hidden, zoneout_cell};
+          },
+          nb::kw_only(), "rnn"_a, "input_gate"_a, "forget_gate"_a, "output_gate"_a, "coupled"_a, "peepholes"_a,
+          "full_gate_recurrence"_a, "layer_norm"_a, "projection"_a, "truncated"_a, "cells_per_block"_a,
+          "input_activation"_a, "output_activation"_a, "zoneout_hidden"_a, "zoneout_cell"_a);
+}
+
+void bind_passes(nb::module_& m) {
+  m.def("workspace_bytes",
+        [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H, std::int64_t P,
+           bool backward, std::size_t real_bytes) {
+          const peephole_sizes sizes{T, B, I, H, P, 0};
+          return peephole_workspace_bytes(&cell, &sizes, pass_of(backward), real_bytes);
+        });
+  m.def("run", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H,
+                  std::int64_t P, bool reverse, bool backward, bool is_double, const nb::dict& addresses,
+                  Address workspace, std::size_t workspace_bytes) {
+    const peephole_sizes sizes{T, B, I, H, P, reverse};
+    const peephole_workspace memory = workspace_at(workspace, workspace_bytes);
+    if (backward) {
+      return is_double ? run_backward<double>(cell, sizes, addresses, memory)
+                       : run_backward<float>(cell, sizes, addresses, memory);
+    }
+    return is_double ? run_forward<double>(cell, sizes, addresses, memory)
+                     : run_forward<float>(cell, sizes, addresses, memory);
+  });
+}
+
+void bind_dense(nb::module_& m) {
+  m.def("dense_workspace_bytes", [](std::int64_t B, std::int64_t I, std::int64_t O, std::int32_t activation,
+                                    bool masked, bool backward, std::size_t real_bytes) {
+    const peephole_dense layer{B, I, O, activation, masked};
+    return peephole_dense_workspace_bytes(&layer, pass_of(backward), real_bytes);
+  });
+  m.def("run_dense", [](std::int64_t B, std::int64_t I, std::int64_t O, std::int32_t activation, bool masked,
+                        bool backward, bool is_double, const nb::dict& addresses, Address workspace,
+                        std::size_t workspace_bytes) {
+    const peephole_dense layer{B, I, O, activation, masked};
+    const peephole_workspace memory = workspace_at(workspace, workspace_bytes);
+    return is_double ? run_dense<double>(layer, pass_of(backward), addresses, memory)
+                     : run_dense<float>(layer, pass_of(backward), addresses, memory);
+  });
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  m.doc() = "Peephole's compiled kernels, on addresses. Use peephole.kernels.";
+  intern(weight_fields);
+  intern(input_fields);
+  intern(tape_fields);
+  intern(error_fields);
+  intern(gradient_fields);
+  intern(dense_fields);
+  bind_cell(m);
+  bind_passes(m);
+  bind_dense(m);
+  m.def("abi_version", &peephole_abi_version);
+  m.def("status_text", &peephole_status_text);
+}

@@ -1,0 +1,232 @@
+/* Peephole: the whole LSTM family and the simple recurrent network, forward and backward through time.
+ *
+ * A C interface of raw pointers and sizes. No function allocates, throws, prints, or keeps anything between calls: the
+ * caller owns every buffer, the workspace included. Calls on different buffers may run at the same time. The same
+ * arguments give the same bits, run after run.
+ *
+ * Notation (docs: the mathematics): sizes T steps, B rows of the batch, I input features, N memory blocks of C cells,
+ * H = N*C cells, P the size of h (H without projection), K rows of the stacked weights. Arrays are dense, row-major and
+ * time-major. z_* is a value before its activation, the bare letter i f g o after; dq is the gradient of q.
+ *
+ *   rows   the stacked parts of W, R and b: those of i, f, g, o that the cell has, in this order;
+ *          N rows for each gate, H rows for g. A coupled f = 1 - i has no rows; a simple recurrent cell has g alone.
+ *   gates  those of i, f, o that have rows, in this order. G = gates * N, K = G + H.
+ *   U      values that layer normalisation makes of one step and row: K + H (K in a simple recurrent cell).
+ *   V      parts it normalises: the rows' parts in order, then the cell (just 1 in a simple recurrent cell).
+ *
+ * Any pointer marked "or NULL" may be NULL, with the meaning that is said. `real` is float in the functions and structs
+ * ending in _f32 and double in those ending in _f64. No alignment is asked for beyond that of `real`.
+ */
+#ifndef PEEPHOLE_H
+#define PEEPHOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PEEPHOLE_ABI_VERSION 1
+
+#if defined(__cplusplus)
+#define PEEPHOLE_NOEXCEPT noexcept
+extern "C" {
+#else
+#define PEEPHOLE_NOEXCEPT
+#endif
+
+#if defined(_WIN32)
+#define PEEPHOLE_API
+#else
+#define PEEPHOLE_API __attribute__((visibility("default")))
+#endif
+
+/* What a function returns. */
+typedef enum peephole_status {
+  PEEPHOLE_OK = 0,
+  PEEPHOLE_BAD_CELL = 1,       /* switches or activations that have no meaning together */
+  PEEPHOLE_BAD_SIZES = 2,      /* a negative size, C that does not divide H, P that does not suit the cell, or overflow */
+  PEEPHOLE_MISSING_BUFFER = 3, /* a pointer is NULL that must not be */
+  PEEPHOLE_BAD_LENGTHS = 4,    /* a length below 0 or above T */
+  PEEPHOLE_SMALL_WORKSPACE = 5 /* workspace_bytes is less than peephole_workspace_bytes says */
+} peephole_status;
+
+typedef enum peephole_activation {
+  PEEPHOLE_TANH = 0,
+  PEEPHOLE_LOGISTIC = 1,
+  PEEPHOLE_RELU = 2,
+  PEEPHOLE_IDENTITY = 3
+} peephole_activation;
+
+typedef enum peephole_pass { PEEPHOLE_FORWARD = 0, PEEPHOLE_BACKWARD = 1 } peephole_pass;
+
+/* One cell: which parts it has. Flags are 0 or 1. With rnn = 1 it is h = phi(W x + R h' + b), phi = input_activation;
+ * the other flags but layer_norm and truncated are then 0, cells_per_block is 1 and zoneout_cell is 0. */
+typedef struct peephole_cell {
+  int32_t rnn;
+  int32_t input_gate;           /* 0: i = 1 */
+  int32_t forget_gate;          /* 0: f = 1 */
+  int32_t output_gate;          /* 0: o = 1 */
+  int32_t coupled;              /* f = 1 - i; needs input_gate and forget_gate */
+  int32_t peepholes;            /* i and f see the old c, o the new one */
+  int32_t full_gate_recurrence; /* the gates see the gates of the step before */
+  int32_t layer_norm;           /* each z_k over its units, and c before phi_out; epsilon 1e-5 */
+  int32_t projection;           /* h = W_p (o a) */
+  int32_t truncated;            /* the error of 1997: only the carousel carries it back (rnn: nothing does) */
+  int32_t cells_per_block;      /* C >= 1 */
+  int32_t input_activation;     /* peephole_activation, phi_in */
+  int32_t output_activation;    /* peephole_activation, phi_out */
+  double zoneout_hidden;        /* zeta_h in [0, 1): the share of the old h that stays where there is no mask */
+  double zoneout_cell;          /* zeta_c in [0, 1): the same for c */
+} peephole_cell;
+
+typedef struct peephole_sizes {
+  int64_t T, B, I, H, P; /* P = H without projection, 0 < P < H with it */
+  int32_t reverse;       /* 1: time runs from the last valid step of each row to its first */
+} peephole_sizes;
+
+/* Scratch memory of one call, and nothing that lives longer. */
+typedef struct peephole_workspace {
+  void* data;   /* any alignment; may be NULL if bytes is 0 and none is needed */
+  size_t bytes; /* at least peephole_workspace_bytes(...) */
+} peephole_workspace;
+
+/* The structs of buffers, once for each real type. */
+#define PEEPHOLE_DEFINE_BUFFERS(real, suffix)                                                                          \
+  /* Parameters of one cell. */                                                                                        \
+  typedef struct peephole_weights_##suffix {                                                                           \
+    const real* W;     /* [K, I]     input weights */                                                                  \
+    const real* R;     /* [K, P]     recurrent weights */                                                              \
+    const real* b;     /* [K]        biases, or NULL for none */                                                       \
+    const real* p;     /* [gates, H] peepholes; with peepholes only */                                                 \
+    const real* S;     /* [G, G]     gates on gates; with full_gate_recurrence only */                                 \
+    const real* W_p;   /* [P, H]     projection; with projection only */                                               \
+    const real* gain;  /* [U]        with layer_norm only */                                                           \
+    const real* shift; /* [U]        with layer_norm only */                                                           \
+  } peephole_weights_##suffix;                                                                                         \
+                                                                                                                       \
+  /* What a pass reads. */                                                                                             \
+  typedef struct peephole_inputs_##suffix {                                                                            \
+    const real* x;          /* [T, B, I] never read beyond a row's length */                                           \
+    const real* h0;         /* [B, P]    state before the first step, or NULL for zeros */                             \
+    const real* c0;         /* [B, H]    the same; not read by a simple recurrent cell */                              \
+    const real* r0;         /* [B, G]    the same, gates of the step before; full_gate_recurrence only */              \
+    const int64_t* lengths; /* [B]       valid steps of each row, 0..T, or NULL: all T */                              \
+    const real* zoneout_h;  /* [T, B, P] 1 where the old h stays, else 0; or NULL: the expectation */                  \
+    const real* zoneout_c;  /* [T, B, H] 1 where the old c stays, else 0; or NULL: the expectation */                  \
+    const real* drop_h;     /* [B, P]    factor on the old h before R, or NULL for 1 */                                \
+    const real* drop_g;     /* [B, H]    factor on g in the cell update, or NULL for 1 */                              \
+  } peephole_inputs_##suffix;                                                                                          \
+                                                                                                                       \
+  /* What forward writes, and backward reads. Beyond a row's length everything per step is 0. */                       \
+  /* Without backward, every pointer up to rstd may be NULL: not kept. */                                              \
+  typedef struct peephole_tape_##suffix {                                                                              \
+    real* y;      /* [T, B, P] h of every step */                                                                      \
+    real* gates;  /* [T, B, K] activations, rows in order */                                                           \
+    real* c;      /* [T, B, H] cell state; LSTM only */                                                                \
+    real* a;      /* [T, B, H] phi_out of the new cell; LSTM only */                                                   \
+    real* c_hat;  /* [T, B, H] the new cell before zoneout; with zoneout of c only, else NULL */                       \
+    real* normed; /* [T, B, U] normalised values before gain and shift; layer_norm only */                             \
+    real* rstd;   /* [T, B, V] reciprocal standard deviations; layer_norm only */                                      \
+    real* h_n;    /* [B, P]    state after the last valid step, always written; may be h0 itself */                    \
+    real* c_n;    /* [B, H]    the same; LSTM only; may be c0 itself */                                                \
+    real* r_n;    /* [B, G]    the same; full_gate_recurrence only; may be r0 itself */                                \
+  } peephole_tape_##suffix;                                                                                            \
+                                                                                                                       \
+  /* The errors that come from above; NULL for zeros. Nothing is read beyond a row's length. */                        \
+  typedef struct peephole_errors_##suffix {                                                                            \
+    const real* dy;     /* [T, B, P] on h of every step */                                                             \
+    const real* dh_n;   /* [B, P]    on the final state */                                                             \
+    const real* dc_n;   /* [B, H] */                                                                                   \
+    const real* dr_n;   /* [B, G] */                                                                                   \
+    const real* dgates; /* [T, B, K] on the gates' activations */                                                      \
+    const real* dc;     /* [T, B, H] on the cell state of every step */                                                \
+  } peephole_errors_##suffix;                                                                                          \
+                                                                                                                       \
+  /* What backward adds to: zero the buffers first. NULL: not wanted. */                                               \
+  typedef struct peephole_gradients_##suffix {                                                                         \
+    real* dx;     /* [T, B, I] */                                                                                      \
+    real* dh0;    /* [B, P] */                                                                                         \
+    real* dc0;    /* [B, H] */                                                                                         \
+    real* dr0;    /* [B, G] */                                                                                         \
+    real* dW;     /* [K, I] */                                                                                         \
+    real* dR;     /* [K, P] */                                                                                         \
+    real* db;     /* [K] */                                                                                            \
+    real* dp;     /* [gates, H] */                                                                                     \
+    real* dS;     /* [G, G] */                                                                                         \
+    real* dW_p;   /* [P, H] */                                                                                         \
+    real* dgain;  /* [U] */                                                                                            \
+    real* dshift; /* [U] */                                                                                            \
+  } peephole_gradients_##suffix;
+
+PEEPHOLE_DEFINE_BUFFERS(float, f32)
+PEEPHOLE_DEFINE_BUFFERS(double, f64)
+
+/* The version of this interface that the library was built with: PEEPHOLE_ABI_VERSION. */
+PEEPHOLE_API uint32_t peephole_abi_version(void) PEEPHOLE_NOEXCEPT;
+
+/* One line of English for a status. */
+PEEPHOLE_API const char* peephole_status_text(int status) PEEPHOLE_NOEXCEPT;
+
+/* The workspace, in bytes, that a pass over these sizes needs; real_bytes is 4 or 8. SIZE_MAX for bad arguments. */
+PEEPHOLE_API size_t peephole_workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
+                                             size_t real_bytes) PEEPHOLE_NOEXCEPT;
+
+/* Run the cell over all steps. */
+PEEPHOLE_API int peephole_forward_f32(const peephole_cell* cell, const peephole_sizes* sizes,
+                                      const peephole_weights_f32* weights, const peephole_inputs_f32* inputs,
+                                      const peephole_tape_f32* tape, const peephole_workspace* workspace)
+    PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_forward_f64(const peephole_cell* cell, const peephole_sizes* sizes,
+                                      const peephole_weights_f64* weights, const peephole_inputs_f64* inputs,
+                                      const peephole_tape_f64* tape, const peephole_workspace* workspace)
+    PEEPHOLE_NOEXCEPT;
+
+/* Carry the errors back through time: weights, inputs and tape as forward had and left them (h_n, c_n, r_n unread). */
+PEEPHOLE_API int peephole_backward_f32(const peephole_cell* cell, const peephole_sizes* sizes,
+                                       const peephole_weights_f32* weights, const peephole_inputs_f32* inputs,
+                                       const peephole_tape_f32* tape, const peephole_errors_f32* errors,
+                                       const peephole_gradients_f32* gradients, const peephole_workspace* workspace)
+    PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_backward_f64(const peephole_cell* cell, const peephole_sizes* sizes,
+                                       const peephole_weights_f64* weights, const peephole_inputs_f64* inputs,
+                                       const peephole_tape_f64* tape, const peephole_errors_f64* errors,
+                                       const peephole_gradients_f64* gradients, const peephole_workspace* workspace)
+    PEEPHOLE_NOEXCEPT;
+
+/* One layer of neurons, y = phi((W M) x + b), over B rows of I inputs, giving O outputs. */
+typedef struct peephole_dense {
+  int64_t B, I, O;
+  int32_t activation; /* peephole_activation */
+  int32_t masked;     /* 1: there is a mask M */
+} peephole_dense;
+
+#define PEEPHOLE_DEFINE_DENSE(real, suffix)                                                                            \
+  typedef struct peephole_dense_buffers_##suffix {                                                                     \
+    const real* W;    /* [O, I] */                                                                                     \
+    const real* b;    /* [O]    or NULL for none */                                                                    \
+    const real* mask; /* [O, I] M: 1 where there is a connection, else 0; only if masked */                            \
+    const real* x;    /* [B, I] */                                                                                     \
+    real* y;          /* [B, O] written by forward, read by backward */                                                \
+    const real* dy;   /* [B, O] backward only */                                                                       \
+    real* dx;         /* [B, I] backward only, as the rest: added to, or NULL: not wanted */                           \
+    real* dW;         /* [O, I] */                                                                                     \
+    real* db;         /* [O] */                                                                                        \
+  } peephole_dense_buffers_##suffix;
+
+PEEPHOLE_DEFINE_DENSE(float, f32)
+PEEPHOLE_DEFINE_DENSE(double, f64)
+
+PEEPHOLE_API size_t peephole_dense_workspace_bytes(const peephole_dense* layer, peephole_pass pass,
+                                                   size_t real_bytes) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_dense_forward_f32(const peephole_dense* layer, const peephole_dense_buffers_f32* buffers,
+                                            const peephole_workspace* workspace) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_dense_forward_f64(const peephole_dense* layer, const peephole_dense_buffers_f64* buffers,
+                                            const peephole_workspace* workspace) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_dense_backward_f32(const peephole_dense* layer, const peephole_dense_buffers_f32* buffers,
+                                             const peephole_workspace* workspace) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_dense_backward_f64(const peephole_dense* layer, const peephole_dense_buffers_f64* buffers,
+                                             const peephole_workspace* workspace) PEEPHOLE_NOEXCEPT;
+
+#if defined(__cplusplus)
+}
+#endif
+
+#endif

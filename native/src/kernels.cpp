@@ -1,0 +1,76 @@
+// The kernels of one instruction set. CMake compiles this file once for each, with PEEPHOLE_ISA naming it.
+#include "kernels.hpp"
+
+#include "dense.hpp"
+#include "recurrence_backward.hpp"
+#include "recurrence_forward.hpp"
+
+namespace peephole::PEEPHOLE_ISA {
+namespace {
+
+template <class Real>
+void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights,
+             const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape,
+             void* workspace) noexcept {
+  Arena<Real> arena(workspace);
+  Forward<Real>(shape, weights, inputs, tape, arena).run();
+}
+
+template <class Real>
+void backward(const Shape& shape, const typename Buffers<Real>::Weights& weights,
+              const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape,
+              const typename Buffers<Real>::Errors& errors, const typename Buffers<Real>::Gradients& gradients,
+              void* workspace) noexcept {
+  Arena<Real> arena(workspace);
+  Backward<Real>(shape, weights, inputs, tape, errors, gradients, arena).run();
+}
+
+template <class Real>
+void dense(const peephole_dense& layer, peephole_pass pass, const typename Buffers<Real>::Dense& buffers,
+           void* workspace) noexcept {
+  Arena<Real> arena(workspace);
+  const Dense<Real> work(layer, pass, buffers, arena);
+  if (pass == PEEPHOLE_FORWARD) {
+    work.forward();
+  } else {
+    work.backward();
+  }
+}
+
+template <class Real>
+std::size_t workspace_bytes(const Shape& shape, peephole_pass pass) noexcept {
+  Arena<Real> arena;
+  const typename Buffers<Real>::Weights weights{};
+  const typename Buffers<Real>::Inputs inputs{};
+  const typename Buffers<Real>::Tape tape{};
+  if (pass == PEEPHOLE_FORWARD) {
+    const Forward<Real> counted(shape, weights, inputs, tape, arena);
+  } else {
+    const typename Buffers<Real>::Errors errors{};
+    const typename Buffers<Real>::Gradients gradients{};
+    const Backward<Real> counted(shape, weights, inputs, tape, errors, gradients, arena);
+  }
+  return arena.needed();
+}
+
+template <class Real>
+std::size_t dense_workspace_bytes(const peephole_dense& layer, peephole_pass pass) noexcept {
+  Arena<Real> arena;
+  const typename Buffers<Real>::Dense buffers{};
+  const Dense<Real> counted(layer, pass, buffers, arena);
+  return arena.needed();
+}
+
+}  // namespace
+
+template <class Real>
+const Kernels<Real>& kernels() noexcept {
+  static constexpr Kernels<Real> table{forward<Real>, backward<Real>, dense<Real>, workspace_bytes<Real>,
+                                       dense_workspace_bytes<Real>};
+  return table;
+}
+
+template const Kernels<float>& kernels<float>() noexcept;
+template const Kernels<double>& kernels<double>() noexcept;
+
+}  // namespace peephole::PEEPHOLE_ISA

@@ -1,0 +1,74 @@
+"""Types of the compiled module; see native/bindings/module.cpp and native/include/peephole.h."""
+
+class Cell:
+    def __init__(
+        self,
+        *,
+        rnn: bool,
+        input_gate: bool,
+        forget_gate: bool,
+        output_gate: bool,
+        coupled: bool,
+        peepholes: bool,
+        full_gate_recurrence: bool,
+        layer_norm: bool,
+        projection: bool,
+        truncated: bool,
+        cells_per_block: int,
+        input_activation: int,
+        output_activation: int,
+        zoneout_hidden: float,
+        zoneout_cell: float,
+    ) -> None: ...
+
+def abi_version() -> int: ...
+def status_text(status: int, /) -> str: ...
+def workspace_bytes(
+    cell: Cell,
+    T: int,
+    B: int,
+    I: int,
+    H: int,
+    P: int,
+    backward: bool,
+    real_bytes: int,
+    /,
+) -> int: ...
+def run(
+    cell: Cell,
+    T: int,
+    B: int,
+    I: int,
+    H: int,
+    P: int,
+    reverse: bool,
+    backward: bool,
+    is_double: bool,
+    addresses: dict[str, int],
+    workspace: int,
+    workspace_bytes: int,
+    /,
+) -> int: ...
+def dense_workspace_bytes(
+    B: int,
+    I: int,
+    O: int,
+    activation: int,
+    masked: bool,
+    backward: bool,
+    real_bytes: int,
+    /,
+) -> int: ...
+def run_dense(
+    B: int,
+    I: int,
+    O: int,
+    activation: int,
+    masked: bool,
+    backward: bool,
+    is_double: bool,
+    addresses: dict[str, int],
+    workspace: int,
+    workspace_bytes: int,
+    /,
+) -> int: ...

@@ -1,0 +1,199 @@
+"""The compiled core on addresses: for whoever has memory of his own, NumPy's or torch's.
+
+Buffers are named and shaped by :mod:`peephole.kernels.layout`; here each is the address of its first element, of dense
+row-major memory on the host, aligned to its elements. A name that is left out is a null pointer; one that the pass
+does not know is a ``ValueError``. Nothing here can check what lies behind an address: the shapes are the caller's word.
+The GIL is released while a pass runs, and the same arguments give the same bits.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from peephole.errors import BackendError
+from peephole.kernels.layout import Sizes
+from peephole.spec import ACTIVATIONS, Activation, CellSpec
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from peephole import _native
+
+Dtype = Literal["float32", "float64"]
+
+ABI_VERSION = 1
+"""The version of ``native/include/peephole.h`` that this code was written for."""
+
+_BYTES: dict[str, int] = {"float32": 4, "float64": 8}
+_CODES: dict[Activation, int] = {name: code for code, name in enumerate(ACTIVATIONS)}
+
+
+def native_available() -> bool:
+    """Whether the compiled core can be used."""
+    try:
+        core()
+    except BackendError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def core() -> ModuleType:
+    """The compiled module.
+
+    Raises:
+        BackendError: where it is missing, cannot be loaded, or is of another version.
+    """
+    try:
+        from peephole import _native  # noqa: PLC0415 - to import peephole.kernels must work without the module
+    except ImportError as error:
+        raise BackendError(
+            f"kernels: the compiled core peephole._native cannot be loaded ({error}); install Peephole with pip, which "
+            "builds it, or choose backend='reference' (or PEEPHOLE_BACKEND=reference) for the slow equations in NumPy"
+        ) from error
+    if _native.abi_version() != ABI_VERSION:
+        raise BackendError(
+            f"kernels: peephole._native must be of version {ABI_VERSION} (got {_native.abi_version()}); "
+            "it was built from another state of the sources: install Peephole again"
+        )
+    return _native
+
+
+def run_forward(
+    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool = False
+) -> None:
+    """Run a cell over all steps.
+
+    Args:
+        spec: the cell.
+        sizes: ``T, B, I, H``.
+        dtype: of every buffer but ``lengths`` (int64).
+        addresses: of the parameters, the inputs and the tape, by name. Needed are the parameters (``b`` may be left
+            out), ``x`` and the final state; initial states left out are zeros, and a part of the tape that is left out
+            is not kept. ``h_n`` may be ``h0`` itself, as ``c_n`` and ``r_n``: a stream then steps in place.
+        reverse: run from the last valid step of each row to the first.
+
+    Raises:
+        BackendError: for a missing buffer, a length out of range, or a size that does not suit the cell.
+    """
+    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=False)
+
+
+def run_backward(
+    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool = False
+) -> None:
+    """Carry errors back through time.
+
+    Args:
+        spec: the cell.
+        sizes: ``T, B, I, H``.
+        dtype: of every buffer but ``lengths`` (int64).
+        addresses: of the parameters, the inputs, the tape as :func:`run_forward` left it (the final state is not
+            read), the errors and the gradients, by name. Errors left out are zeros, gradients left out not wanted.
+            Every gradient is added to what its buffer holds, ``dx`` and those of the initial state too: zero them
+            first.
+        reverse: as in the forward pass.
+
+    Raises:
+        BackendError: for a missing buffer, a length out of range, or a size that does not suit the cell.
+    """
+    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=True)
+
+
+def run_dense_forward(
+    activation: Activation, sizes: tuple[int, int, int], dtype: Dtype, addresses: dict[str, int]
+) -> None:
+    """``y = φ((W ⊙ M) x + b)``.
+
+    Args:
+        activation: ``φ``.
+        sizes: rows ``B``, inputs ``I``, outputs ``O``.
+        dtype: of every buffer.
+        addresses: of ``W`` [O, I], ``x`` [B, I], ``y`` [B, O] and, where there are such, ``b`` [O] and ``mask`` [O, I].
+
+    Raises:
+        BackendError: for a missing buffer or a size out of range.
+    """
+    _run_dense(activation, sizes, dtype, addresses, backward=False)
+
+
+def run_dense_backward(
+    activation: Activation, sizes: tuple[int, int, int], dtype: Dtype, addresses: dict[str, int]
+) -> None:
+    """The error ``dy`` carried back over :func:`run_dense_forward`.
+
+    Args:
+        activation: ``φ``.
+        sizes: rows ``B``, inputs ``I``, outputs ``O``.
+        dtype: of every buffer.
+        addresses: those of the forward pass, ``dy`` [B, O], and of the gradients that are wanted, each added to what
+            its buffer holds: ``dx`` [B, I], ``dW`` [O, I], ``db`` [O].
+
+    Raises:
+        BackendError: for a missing buffer or a size out of range.
+    """
+    _run_dense(activation, sizes, dtype, addresses, backward=True)
+
+
+def address_of(array: np.ndarray[Any, Any]) -> int:
+    """The address of an array's first element."""
+    return array.__array_interface__["data"][0]
+
+
+@lru_cache(maxsize=256)
+def _cell(spec: CellSpec) -> _native.Cell:
+    rnn = spec.cell == "rnn"
+    return core().Cell(
+        rnn=rnn,
+        input_gate=spec.input_gate and not rnn,
+        forget_gate=spec.forget_gate and not rnn,
+        output_gate=spec.output_gate and not rnn,
+        coupled=spec.coupled,
+        peepholes=spec.peepholes,
+        full_gate_recurrence=spec.full_gate_recurrence,
+        layer_norm=spec.layer_norm,
+        projection=spec.proj_size > 0,
+        truncated=spec.truncated,
+        cells_per_block=spec.cells_per_block,
+        input_activation=_CODES[spec.input_activation],
+        output_activation=_CODES[spec.output_activation],
+        zoneout_hidden=spec.zoneout_hidden,
+        zoneout_cell=spec.zoneout_cell,
+    )
+
+
+def _run(
+    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool, backward: bool
+) -> None:
+    native, cell, real_bytes = core(), _cell(spec), _BYTES[dtype]
+    P = spec.proj_size or sizes.H
+    workspace = _memory(native.workspace_bytes(cell, *sizes, P, backward, real_bytes), sizes)
+    status = native.run(
+        cell, *sizes, P, reverse, backward, real_bytes == 8, addresses, address_of(workspace), workspace.nbytes
+    )
+    _check(status)
+
+
+def _run_dense(
+    activation: Activation, sizes: tuple[int, int, int], dtype: Dtype, addresses: dict[str, int], *, backward: bool
+) -> None:
+    native, code, masked, real_bytes = core(), _CODES[activation], "mask" in addresses, _BYTES[dtype]
+    workspace = _memory(native.dense_workspace_bytes(*sizes, code, masked, backward, real_bytes), sizes)
+    status = native.run_dense(
+        *sizes, code, masked, backward, real_bytes == 8, addresses, address_of(workspace), workspace.nbytes
+    )
+    _check(status)
+
+
+def _memory(count: int, sizes: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    if count > np.iinfo(np.intp).max:
+        raise BackendError(f"kernels: the core refused the sizes {tuple(sizes)}; they do not suit the cell")
+    return np.empty(count, np.uint8)
+
+
+def _check(status: int) -> None:
+    if status:
+        raise BackendError(f"kernels: the core refused the call: {core().status_text(status)}")
