@@ -1,0 +1,246 @@
+"""Stepping a network is running it: any way to cut a sequence gives the same outputs, saved states included."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peephole.artifact import Array
+from peephole.equations.state import State
+from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
+from peephole.runtime import Model, Stream, load
+from peephole.spec import MLPSpec, NetworkSpec
+from tests.runtime.models import PERCEPTRON, STREAMABLE, model, recurrent, saved
+from tests.tolerances import TOLERANCES
+
+
+def inputs(network: NetworkSpec, *axes: int) -> Array:
+    return np.random.default_rng(2).normal(size=(*axes, network.body.input_size))
+
+
+def steps(stream: Stream, xs: Array) -> Array:
+    return np.stack([stream.step(x) for x in xs])
+
+
+def whole(loaded: Model, xs: Array) -> Array:
+    """What predict says after every step."""
+    if isinstance(loaded.network.body, MLPSpec):
+        return np.stack([loaded.predict(x) for x in xs])
+    if loaded.network.readout == "every":
+        return loaded.predict(xs)
+    return np.stack([loaded.predict(xs[: t + 1]) for t in range(len(xs))])
+
+
+@pytest.mark.parametrize("name", STREAMABLE)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_streaming_equals_batch(tmp_path: Path, name: str, dtype: str, batch_size: int | None) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE[name], dtype=dtype)
+    xs = inputs(loaded.network, 6, *([] if batch_size is None else [batch_size]))
+    got = steps(loaded.stream(batch_size), xs)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, whole(loaded, xs), rtol=0, atol=TOLERANCES[f"runtime_{dtype}"])
+
+
+@pytest.mark.parametrize("name", STREAMABLE)
+def test_a_saved_stream_goes_on_bit_for_bit(tmp_path: Path, name: str) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE[name], dtype="float32")
+    xs = inputs(loaded.network, 8)
+    stream = loaded.stream()
+    steps(stream, xs[:5])
+    stream.save(tmp_path / "state.npz")
+    expected = steps(stream, xs[5:])
+    another = load(tmp_path / "m").stream()
+    assert isinstance(another, Stream)
+    another.load(tmp_path / "state.npz")
+    assert steps(another, xs[5:]).tobytes() == expected.tobytes()
+    stream.load(tmp_path / "state.npz")
+    assert steps(stream, xs[5:]).tobytes() == expected.tobytes()
+
+
+@given(cut=st.integers(0, 6))
+def test_a_state_can_be_put_aside_and_taken_up(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    loaded = model(tmp_path_factory.mktemp("model") / "m", STREAMABLE["three cells a block"])
+    xs = inputs(loaded.network, 6)
+    expected = steps(loaded.stream(), xs)
+    first, second = loaded.stream(), loaded.stream()
+    for x in xs[:cut]:
+        first.step(x)
+    second.state = first.state
+    assert all(second.step(x).tobytes() == y.tobytes() for x, y in zip(xs[cut:], expected[cut:], strict=True))
+
+
+@pytest.mark.parametrize("name", STREAMABLE)
+def test_reset_begins_anew(tmp_path: Path, name: str) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE[name])
+    xs = inputs(loaded.network, 4)
+    stream = loaded.stream()
+    expected = steps(stream, xs)
+    stream.reset()
+    assert steps(stream, xs).tobytes() == expected.tobytes()
+
+
+def test_two_streams_of_a_model_do_not_meet(tmp_path: Path) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE["peephole"])
+    xs = inputs(loaded.network, 4)
+    expected = steps(loaded.stream(), xs)
+    one, other = loaded.stream(), loaded.stream()
+    got: list[Array] = []
+    for x in xs:
+        got.append(one.step(x))
+        other.step(-x)
+    assert np.stack(got).tobytes() == expected.tobytes()
+
+
+def test_an_output_stays_what_it_was(tmp_path: Path) -> None:
+    stream = model(tmp_path / "m", STREAMABLE["lstm"]).stream()
+    first = stream.step([1.0, 2.0])
+    before = first.copy()
+    stream.step([3.0, 4.0])
+    assert first.tobytes() == before.tobytes()
+    out = np.empty_like(first)
+    assert stream.step([5.0, 6.0], out) is out
+
+
+def test_a_state_that_was_read_is_a_copy(tmp_path: Path) -> None:
+    stream = model(tmp_path / "m", STREAMABLE["lstm"]).stream()
+    state = stream.state
+    stream.step([1.0, 2.0])
+    assert not state.h.any()
+    assert stream.state.h.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("two layers", ((2, 3, 6), (2, 3, 6), None)),
+        ("rnn", ((1, 3, 6), None, None)),
+        ("projection", ((3, 3, 4), (3, 3, 6), None)),
+        ("three cells a block", ((2, 3, 6), (2, 3, 6), (2, 3, 6))),
+        ("perceptron", ((0, 3, 0), None, None)),
+    ],
+)
+def test_the_state_has_a_row_for_every_layer(
+    tmp_path: Path, name: str, shapes: tuple[tuple[int, ...] | None, ...]
+) -> None:
+    state = model(tmp_path / "m", STREAMABLE[name]).stream(3).state
+    assert tuple(None if part is None else part.shape for part in state) == shapes
+
+
+def test_a_bidirectional_network_cannot_be_stepped(tmp_path: Path) -> None:
+    loaded = model(tmp_path / "m", recurrent("lstm", bidirectional=True))
+    with pytest.raises(ArgumentError, match="reads a sequence from both ends and cannot be stepped"):
+        loaded.stream()
+
+
+@pytest.mark.parametrize("size", [0, -1, True])
+def test_a_batch_size_below_one_is_refused(tmp_path: Path, size: int) -> None:
+    with pytest.raises(ArgumentError, match="batch_size must be None or at least 1"):
+        model(tmp_path / "m", PERCEPTRON).stream(size)
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "message"),
+    [
+        ([1.0], ArgumentError, r"x must have the shape \[2\] \(got \[1\]\)"),
+        (1.0, ArgumentError, r"x must have the shape \[2\] \(got \[\]\)"),
+        ([[1.0, 2.0]], ArgumentError, "x must have the shape"),
+        (["a", "b"], ArgumentTypeError, "real numbers"),
+        ([1j, 2j], ArgumentTypeError, "real numbers"),
+    ],
+)
+def test_bad_input_leaves_the_state_alone(tmp_path: Path, x: Any, kind: type[Exception], message: str) -> None:
+    stream = model(tmp_path / "m", STREAMABLE["lstm"]).stream()
+    stream.step([1.0, 2.0])
+    before = stream.state
+    with pytest.raises(kind, match=message):
+        stream.step(x)
+    assert stream.state.h.tobytes() == before.h.tobytes()
+
+
+def test_an_output_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    stream = model(tmp_path / "m", STREAMABLE["lstm"]).stream()
+    for out in (np.empty(4), np.empty(3, np.float32)):
+        with pytest.raises(ArgumentError, match=r"out must have the shape \[3\] and dtype float64"):
+            stream.step([1.0, 2.0], out)
+
+
+def test_a_state_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    stream = model(tmp_path / "m", STREAMABLE["lstm"]).stream()
+    good = stream.state
+    for bad in (State(np.zeros(6), good.c), State(good.h), State(good.h, good.c, good.h)):
+        with pytest.raises(ArgumentError, match="of the state must have the shape"):
+            stream.state = bad
+
+
+# Saved states that are not what they should be
+
+
+def edited(**changes: Any) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files} | changes
+        np.savez(path, allow_pickle=True, **{name: array for name, array in arrays.items() if array is not None})
+
+    return edit
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def not_arrays(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("h.npy", b"no array")
+
+
+ATTACKS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "absent": (Path.unlink, "cannot be read"),
+    "truncated": (truncate, "cannot be read"),
+    "empty": (lambda path: path.write_bytes(b""), "cannot be read"),
+    "text": (lambda path: path.write_text("state", "utf-8"), "cannot be read"),
+    "a zip of something else": (not_arrays, "not a state saved by this version"),
+    "a single array": (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00"), "cannot be read"),
+    "pickled objects": (edited(h=np.array([{}], object)), "cannot be read"),
+    "another format": (edited(format=np.array("npz")), "not a state saved by this version"),
+    "no format": (edited(format=None), "not a state saved by this version"),
+    "other weights": (edited(sha256=np.array("0" * 64)), "saved with other weights"),
+    "another batch size": (edited(h=np.zeros((1, 2, 6))), "does not fit this stream"),
+    "another dtype": (edited(h=np.zeros((1, 1, 6), np.float32)), "does not fit this stream"),
+    "a part missing": (edited(c=None), "does not fit this stream"),
+    "a part too many": (edited(z=np.zeros(1)), "does not fit this stream"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_damaged_state_is_refused_and_the_old_one_kept(tmp_path: Path, attack: str) -> None:
+    damage, message = ATTACKS[attack]
+    stream = model(tmp_path / "m", STREAMABLE["lstm"]).stream()
+    stream.step([1.0, 2.0])
+    before = stream.state
+    stream.save(tmp_path / "state.npz")
+    damage(tmp_path / "state.npz")
+    with pytest.raises(ArtifactError, match=message):
+        stream.load(tmp_path / "state.npz")
+    assert stream.state.h.tobytes() == before.h.tobytes()
+
+
+def test_a_state_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    stream = model(tmp_path / "m", STREAMABLE["lstm"]).stream()
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        stream.save(tmp_path / "absent" / "state.npz")
+
+
+def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    network = STREAMABLE["lstm"]
+    model(tmp_path / "m", network).stream().save(tmp_path / "state.npz")
+    other = load(saved(tmp_path / "other", network, seed=1)).stream()
+    with pytest.raises(ArtifactError, match="saved with other weights"):
+        other.load(tmp_path / "state.npz")

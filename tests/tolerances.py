@@ -1,0 +1,42 @@
+"""Every tolerance of the tests, by name; a test's body holds none."""
+
+from __future__ import annotations
+
+TOLERANCES: dict[str, float] = {
+    # Relative error of an analytic gradient against central differences in float64.
+    "gradient_check": 1e-7,
+    # Float64 sums of a few dozen terms of order one, added in another order.
+    "same_sum_in_another_order": 1e-13,
+    # nn: the same operations in the same order.
+    "nn_same_bits": 0.0,
+    # nn: the same sums in another order, float64.
+    "nn_order_of_sums": 1e-13,
+    # nn: against torch.nn.LSTM and torch.nn.RNN, forward and every gradient, float64.
+    "nn_torch_float64": 1e-12,
+    # nn: the same in float32.
+    "nn_torch_float32": 1e-5,
+    # nn: the kernels against torch operations and autograd, a few hundred terms a gradient.
+    "nn_kernels_float64": 1e-11,
+    "nn_kernels_float32": 2e-4,
+    # nn: ONNX Runtime uses its own approximations of tanh and of the logistic function.
+    "nn_onnx_float32": 1e-5,
+    # nn: half precision keeps 8 (bfloat16) or 11 bits.
+    "nn_half": 5e-2,
+    # nn: cuDNN's float32, which may use TF32.
+    "nn_cuda_float32": 5e-3,
+    # nn: the mean of 20 000 draws of a unit-size value.
+    "nn_mean_of_draws": 2e-2,
+    # runtime: a step and a pass over many steps add the same products, in an order that a kernel may choose.
+    "runtime_float64": 1e-13,
+    "runtime_float32": 1e-6,
+    # runtime: a forecast in the series' own unit, from a network in float32.
+    "runtime_forecast": 1e-5,
+    # kernels: the same operations in the same order.
+    "native_same_bits": 0.0,
+    # kernels: compiled float64 against the equations, relative to the largest element: sums in another order.
+    "native_float64": 1e-13,
+    # kernels: compiled float32 against the equations in float64, relative to the largest element.
+    "native_float32": 5e-6,
+    # kernels: the same over 200 steps.
+    "native_float32_long": 5e-5,
+}
