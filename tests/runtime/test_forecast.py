@@ -107,9 +107,7 @@ def test_the_only_series_needs_no_name_and_others_take_the_default(tmp_path: Pat
     assert default.predict(SERIES, series="new").tobytes() == default.predict(SERIES, series="a").tobytes()
     several = forecaster(tmp_path / "several", "mlp")
     for series in (None, "new"):
-        with pytest.raises(
-            ArgumentError, match=r"series must be one of the 2 trained on .*; for example 'a', 'b'"
-        ):
+        with pytest.raises(ArgumentError, match=r"series must be one of the 2 trained on .*; for example 'a', 'b'"):
             several.predict(SERIES, series=series)
         with pytest.raises(ArgumentError, match="series must be one of"):
             several.stream(series=series)
