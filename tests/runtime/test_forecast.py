@@ -107,10 +107,12 @@ def test_the_only_series_needs_no_name_and_others_take_the_default(tmp_path: Pat
     assert default.predict(SERIES, series="new").tobytes() == default.predict(SERIES, series="a").tobytes()
     several = forecaster(tmp_path / "several", "mlp")
     for series in (None, "new"):
-        with pytest.raises(ArgumentError, match=r"series must be one of the 2 trained on .*; for example 'a', 'b'"):
+        with pytest.raises(ArgumentError, match=r"series must name one of the 2 trained on .*; for example 'a', 'b'"):
             several.predict(SERIES, series=series)
-        with pytest.raises(ArgumentError, match="series must be one of"):
+        with pytest.raises(ArgumentError, match="series must name one of"):
             several.stream(series=series)
+    with pytest.raises(ArgumentError, match="series must name one of"):
+        default.predict(SERIES)
 
 
 BAD_HISTORIES: dict[str, tuple[Any, type[Exception], str]] = {
@@ -148,6 +150,7 @@ def test_a_bad_value_leaves_the_stream_alone(tmp_path: Path, network: str, value
 BAD_TASKS: dict[str, dict[str, Any]] = {
     "other lags": {"lags_as": "features", "lags": 7},
     "no lags": {"lags": 0},
+    "unknown layout": {"lags_as": "images"},
     "other horizon": {"horizon": 4},
     "lags as text": {"lags": "many"},
     "no scaling": {"scaling": None},

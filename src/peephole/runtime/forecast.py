@@ -63,6 +63,10 @@ class ForecastTask:
         """
         as_steps = task.get("lags_as") == "steps" and not isinstance(network.body, MLPSpec)
         scaling: Any = task.get("scaling")
+        if task.get("lags_as") not in ("steps", "features"):
+            raise ArtifactError(
+                f"artifact: lags_as of a forecast must be 'steps' or 'features' (got {task.get('lags_as')!r})"
+            )
         try:
             read = cls(
                 lags=int(task["lags"]),
@@ -86,19 +90,21 @@ class ForecastTask:
         return read
 
     def scale_of(self, series: str | None) -> Scale:
-        """The scaling of a series: its own, or the default; that of the only one where no id is given.
+        """The scaling of a series: its own, or the default for one that was not trained on.
+
+        Where only one series was trained on, it need not be named.
 
         Raises:
-            ArgumentError: for an id that was not trained on and has no default, or none where there are several.
+            ArgumentError: for no id where there are several, or an id without a scaling where there is no default.
         """
-        if series is not None and series in self.scales:
-            return self.scales[series]
         if series is None and len(self.scales) == 1:
             return next(iter(self.scales.values()))
-        if self.default is not None:
+        if series is not None and series in self.scales:
+            return self.scales[series]
+        if series is not None and self.default is not None:
             return self.default
         raise ArgumentError(
-            f"forecast: series must be one of the {len(self.scales)} trained on (got {series!r}); "
+            f"forecast: series must name one of the {len(self.scales)} trained on (got {series!r}); "
             f"for example {', '.join(repr(name) for name in list(self.scales)[:3])}"
         )
 
