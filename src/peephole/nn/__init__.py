@@ -1,0 +1,8 @@
+"""Torch modules over the compiled kernels: ``LSTM``, ``RNN``, ``MLP`` and whole networks."""
+
+from peephole.nn.lstm import LSTM, States
+from peephole.nn.mlp import MLP
+from peephole.nn.network import Network
+from peephole.nn.rnn import RNN, HiddenStates
+
+__all__ = ["LSTM", "MLP", "RNN", "HiddenStates", "Network", "States"]

@@ -1,0 +1,197 @@
+"""What a recurrent layer asks of its arguments, each rule told in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from peephole.errors import ArgumentError, ArgumentTypeError
+
+Lengths = Sequence[int] | NDArray[np.integer[Any]] | Tensor
+"""Valid steps of each sequence, as a user may give them."""
+
+
+def check_count(owner: str, name: str, value: object) -> None:
+    """Refuse what is not a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentTypeError(f"{owner}: {name} must be a whole number (got {value!r}); pass an int")
+    if value < 1:
+        raise ArgumentError(f"{owner}: {name} must be at least 1 (got {value}); pass a positive int")
+
+
+def check_switch(owner: str, name: str, value: object) -> None:
+    """Refuse what is not True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{owner}: {name} must be True or False (got {value!r})")
+
+
+def check_dropout(owner: str, value: object) -> float:
+    """Refuse what is not a probability; 1 is allowed, as in torch."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ArgumentError(f"{owner}: dropout must be a probability in [0, 1] (got {value!r})")
+    return float(value)
+
+
+def check_input(owner: str, x: object, *, input_size: int, batch_first: bool, parameter: Tensor) -> Tensor:
+    """Check rank, feature size, dtype and device of a layer's input.
+
+    Args:
+        owner: the class the message names.
+        x: what came.
+        input_size: ``I``.
+        batch_first: whether the batch axis is the first one.
+        parameter: a parameter of the layer, for its dtype and device.
+
+    Returns:
+        The input.
+
+    Raises:
+        ArgumentTypeError: for what is no tensor or of another dtype than the parameters.
+        ArgumentError: for a wrong rank or feature size, or another device.
+    """
+    if not isinstance(x, Tensor):
+        raise ArgumentTypeError(
+            f"{owner}: input must be a tensor or a PackedSequence (got {type(x).__name__}); "
+            "for a NumPy array pass torch.from_numpy(array)"
+        )
+    axes = "[batch, time, features]" if batch_first else "[time, batch, features]"
+    if x.dim() not in (2, 3):
+        raise ArgumentError(
+            f"{owner}: input must be {axes}, or [time, features] for a single sequence (got shape {tuple(x.shape)})"
+        )
+    if x.shape[-1] != input_size:
+        matching = [axis for axis in range(x.dim() - 1) if x.shape[axis] == input_size]
+        hint = (
+            f"axis {matching[0]} has that size: transpose the input so that the features come last"
+            if matching
+            else f"pass that many features or build the layer with input_size={x.shape[-1]}"
+        )
+        raise ArgumentError(
+            f"{owner}: the last axis of input must be input_size={input_size} (got shape {tuple(x.shape)}); {hint}"
+        )
+    _check_like_parameters(owner, "input", x, parameter)
+    return x
+
+
+def check_input_features(owner: str, x: object, *, input_size: int, parameter: Tensor) -> Tensor:
+    """Check type, feature size, dtype and device of an input with any axes before the features.
+
+    Raises:
+        ArgumentTypeError: for what is no tensor or of another dtype than the parameters.
+        ArgumentError: for a wrong feature size or another device.
+    """
+    if not isinstance(x, Tensor):
+        raise ArgumentTypeError(f"{owner}: input must be a tensor (got {type(x).__name__})")
+    if x.dim() < 1 or x.shape[-1] != input_size:
+        raise ArgumentError(
+            f"{owner}: the last axis of input must be input_size={input_size} (got shape {tuple(x.shape)})"
+        )
+    _check_like_parameters(owner, "input", x, parameter)
+    return x
+
+
+def check_state(
+    owner: str, name: str, state: object, *, shape: tuple[int, ...], steps: int, parameter: Tensor
+) -> Tensor:
+    """Check one initial state.
+
+    Args:
+        owner: the class the message names.
+        name: ``h_0``, ``c_0`` or ``r_0``.
+        state: what came.
+        shape: ``[layers x directions, B, size]``, or without ``B`` for a single sequence.
+        steps: ``T``, to see swapped axes.
+        parameter: a parameter of the layer, for its dtype and device.
+
+    Raises:
+        ArgumentTypeError: for what is no tensor or of another dtype.
+        ArgumentError: for a wrong shape or another device.
+    """
+    if not isinstance(state, Tensor):
+        raise ArgumentTypeError(f"{owner}: {name} must be a tensor (got {type(state).__name__})")
+    if tuple(state.shape) != shape:
+        swapped = len(shape) == 3 and tuple(state.shape) == (shape[0], steps, shape[2])
+        transposed = len(shape) == 3 and tuple(state.shape) == (shape[1], shape[0], shape[2])
+        hint = ""
+        if swapped:
+            hint = "; its batch is the input's time axis: swap the input's first two axes or change batch_first"
+        elif transposed:
+            hint = "; states keep the layers first even with batch_first: transpose(0, 1)"
+        raise ArgumentError(f"{owner}: {name} must have the shape {shape} (got {tuple(state.shape)}){hint}")
+    _check_like_parameters(owner, name, state, parameter)
+    return state
+
+
+def _check_like_parameters(owner: str, name: str, value: Tensor, parameter: Tensor) -> None:
+    if value.device != parameter.device:
+        raise ArgumentError(
+            f"{owner}: {name} must be on the device of the parameters, {parameter.device} (got {value.device}); "
+            f"move one of them with .to(...)"
+        )
+    if value.dtype != parameter.dtype:
+        raise ArgumentTypeError(
+            f"{owner}: {name} must have the dtype of the parameters, {parameter.dtype} (got {value.dtype}); "
+            f"convert it with .to({parameter.dtype}) or the layer with .to({value.dtype})"
+        )
+
+
+def check_lengths(owner: str, lengths: Lengths, *, steps: int, batch: int) -> Tensor | None:
+    """Check the lengths of a ragged batch.
+
+    Args:
+        owner: the class the message names.
+        lengths: a list, array or tensor of whole numbers, one for each sequence, from 0 to ``steps``.
+        steps: ``T``.
+        batch: ``B``.
+
+    Returns:
+        ``[B]`` int64 on the CPU, or ``None`` where every sequence has all steps.
+
+    Raises:
+        ArgumentTypeError: for what are no whole numbers.
+        ArgumentError: for a wrong count, or a length below 0 or above ``T``.
+    """
+    values = _whole_numbers(owner, lengths)
+    if tuple(values.shape) != (batch,):
+        hint = (
+            "; that is the number of time steps: swap the input's first two axes or change batch_first"
+            if tuple(values.shape) == (steps,)
+            else ""
+        )
+        raise ArgumentError(
+            f"{owner}: lengths must hold one number for each of the {batch} sequences "
+            f"(got shape {tuple(values.shape)}){hint}"
+        )
+    outside = (values < 0) | (values > steps)
+    if bool(outside.any()):
+        at = int(outside.nonzero()[0, 0])
+        raise ArgumentError(
+            f"{owner}: lengths must lie between 0 and the number of time steps, {steps} "
+            f"(got {int(values[at])} at position {at})"
+        )
+    return None if bool((values == steps).all()) else values
+
+
+def _whole_numbers(owner: str, lengths: object) -> Tensor:
+    if isinstance(lengths, Tensor):
+        values = lengths.detach()
+    else:
+        array = np.asarray(cast(Any, lengths))
+        if array.size == 0:
+            array = array.astype(np.int64)
+        values = torch.as_tensor(array) if array.dtype.kind in "iu" else torch.zeros((), dtype=torch.bool)
+    if values.dtype == torch.bool or values.is_floating_point() or values.is_complex():
+        raise ArgumentTypeError(
+            f"{owner}: lengths must be whole numbers (got {_kind(lengths)}); pass a list, array or tensor of ints"
+        )
+    return values.to("cpu", torch.int64)
+
+
+def _kind(value: object) -> str:
+    dtype: object = getattr(value, "dtype", None)
+    return type(value).__name__ if dtype is None else f"{type(value).__name__} of {dtype}"

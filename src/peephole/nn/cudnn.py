@@ -1,0 +1,95 @@
+"""The plain cells on a CUDA device: torch's own cuDNN path, which nothing beats there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from peephole.spec import CellSpec, RecurrentSpec
+
+_MODES = {
+    CellSpec(): "LSTM",
+    CellSpec(cell="rnn"): "RNN_TANH",
+    CellSpec(cell="rnn", input_activation="relu"): "RNN_RELU",
+}
+
+
+def mode(spec: RecurrentSpec) -> str | None:
+    """Torch's name of the cell, or ``None`` where torch does not have it."""
+    return _MODES.get(spec.cell.replace(proj_size=0))
+
+
+def run(
+    spec: RecurrentSpec,
+    weights: Sequence[Tensor],
+    x: Tensor,
+    states: tuple[Tensor, ...],
+    *,
+    training: bool,
+    dropout: float,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a whole stack as ``torch.nn.LSTM`` and ``torch.nn.RNN`` do.
+
+    cuDNN keeps what the backward pass needs only in its training mode. So where a gradient is wanted that mode is
+    asked for in eval mode too, without dropout.
+
+    Args:
+        spec: a stack whose :func:`mode` is not ``None``.
+        weights: the parameters in torch's order.
+        x: ``[T, B, I]``.
+        states: ``h_0`` and, for an LSTM, ``c_0``.
+        training: whether dropout is drawn.
+        dropout: its probability.
+
+    Returns:
+        The output ``[T, B, D·P]`` and the final states.
+    """
+    wants_gradient = torch.is_grad_enabled() and any(q.requires_grad for q in (x, *states, *weights))
+    settings = (
+        spec.bias,
+        spec.num_layers,
+        dropout if training else 0.0,
+        training or wants_gradient,
+        spec.bidirectional,
+        False,  # batch_first
+    )
+    operators = cast(Any, torch)._VF
+    name = mode(spec)
+    if name == "LSTM":
+        output, *final = operators.lstm(x, states, list(weights), *settings)
+    else:
+        operator = operators.rnn_relu if name == "RNN_RELU" else operators.rnn_tanh
+        output, *final = operator(x, states[0], list(weights), *settings)
+    return cast(Tensor, output), tuple(cast("list[Tensor]", final))
+
+
+def flatten(spec: RecurrentSpec, weights: Sequence[Tensor]) -> None:
+    """Lay the parameters into one piece of memory, as cuDNN likes them; elsewhere nothing happens.
+
+    Args:
+        spec: the stack.
+        weights: the parameters in torch's order; their values stay.
+    """
+    name = mode(spec)
+    torch_ = cast(Any, torch)
+    same = len({q.dtype for q in weights}) == 1 and len({q.data_ptr() for q in weights if q.is_cuda}) == len(weights)
+    if name is None or not same or not all(torch_.backends.cudnn.is_acceptable(q) for q in weights):
+        return
+    if not torch_._use_cudnn_rnn_flatten_weight():
+        return
+    per_cell = (4 if spec.bias else 2) + bool(spec.cell.proj_size)
+    with torch.cuda.device_of(weights[0]), torch.no_grad():
+        torch_._cudnn_rnn_flatten_weight(
+            list(weights),
+            per_cell,
+            spec.input_size,
+            torch_.backends.cudnn.rnn.get_cudnn_mode(name),
+            spec.hidden_size,
+            spec.cell.proj_size,
+            spec.num_layers,
+            False,
+            spec.bidirectional,
+        )

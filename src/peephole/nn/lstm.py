@@ -1,0 +1,242 @@
+"""``LSTM``: the whole family behind the interface of ``torch.nn.LSTM``."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, cast, final, overload
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.nn.cell import CellRun, valid_steps
+from peephole.nn.checks import Lengths, check_count, check_switch
+from peephole.nn.recurrent import Outcome, Recurrent
+from peephole.nn.variants import choose_cell, describe
+from peephole.spec import Activation, CellSpec, RecurrentSpec, check_hidden_size
+from peephole.weights import row_slices
+
+States3 = tuple[Tensor, ...]
+"""``(h, c)``; with full gate recurrence ``(h, c, r)``."""
+
+
+class States(NamedTuple):
+    """What happened inside, at every step of every layer and direction.
+
+    The first axis counts layers and directions as ``h_n`` does, the other ones are those of the output:
+    ``[layers x directions, T, B, size]``, ``[…, B, T, size]`` with ``batch_first``, ``[…, T, size]`` for a single
+    sequence. Gates have one value per block (``N``), the candidate and the cell one per cell (``H``), ``h`` has ``P``
+    (or ``H``). A gate that the variant lacks is 1, a coupled forget gate ``1 − i``. All are activations, after ``σ``
+    and ``φ``; behind the end of a sequence all are 0. Differentiable.
+
+    Attributes:
+        i: input gate.
+        f: forget gate.
+        g: candidate, ``φ_in(z_g)``.
+        o: output gate.
+        c: memory cells after the step.
+        h: hidden state after the step.
+    """
+
+    i: Tensor
+    f: Tensor
+    g: Tensor
+    o: Tensor
+    c: Tensor
+    h: Tensor
+
+
+@final
+class LSTM(Recurrent):
+    """A stack of LSTM layers of any variant; for the plain cell the same as ``torch.nn.LSTM``.
+
+    Arguments, defaults, parameter names, initialisation (the same seed gives the same weights) and results are those of
+    ``torch.nn.LSTM``; what is keyword-only is more. On a CPU in float32 and float64 it runs on the compiled kernels,
+    elsewhere on torch operations, the plain cell on CUDA on cuDNN.
+
+    Args:
+        input_size: ``I``, features of one step.
+        hidden_size: ``H``, memory cells of one layer and direction.
+        num_layers: layers, the ``h`` of one being the ``x`` of the next.
+        bias: whether the cells have bias terms.
+        batch_first: input and output are ``[B, T, size]`` instead of ``[T, B, size]``; states are not affected.
+        dropout: probability of dropout between the layers, in training.
+        bidirectional: a second network runs from the last valid step of each sequence to the first.
+        proj_size: ``P``, the size ``h`` is projected to (Sak et al. 2014); 0 for no projection.
+        device: where the parameters are made.
+        dtype: their dtype.
+        variant: a name out of :data:`peephole.spec.VARIANTS`, or a :class:`~peephole.spec.CellSpec`. What follows
+            overrides its field of the same name; ``None`` means "as in the variant".
+        input_gate: without it ``i = 1``.
+        forget_gate: without it ``f = 1``.
+        output_gate: without it ``o = 1``.
+        coupled: ``f = 1 − i``.
+        peepholes: the gates see the cell (Gers et al. 2002).
+        cells_per_block: ``C``, cells that share their gates.
+        input_activation: ``φ_in``.
+        output_activation: ``φ_out``.
+        full_gate_recurrence: the gates see the gates of the step before; the state is then ``(h, c, r)``.
+        layer_norm: normalisation before every activation (Ba et al. 2016).
+        zoneout_hidden: probability that a unit of ``h`` keeps its previous value (Krueger et al. 2017).
+        zoneout_cell: probability that a cell keeps its previous value.
+        recurrent_dropout: probability of the dropout mask that is drawn once per sequence.
+        recurrent_dropout_on: whether it acts on ``"hidden"`` (Gal & Ghahramani 2016) or ``"candidate"``
+            (Semeniuta et al. 2016).
+        truncated: the truncated error of 1997.
+
+    Raises:
+        ArgumentError: for a size, rate or combination that has no meaning.
+        ArgumentTypeError: for an argument of the wrong type.
+    """
+
+    def __init__(  # noqa: PLR0917 - the positional arguments are torch's
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        variant: str | CellSpec | None = None,
+        input_gate: bool | None = None,
+        forget_gate: bool | None = None,
+        output_gate: bool | None = None,
+        coupled: bool | None = None,
+        peepholes: bool | None = None,
+        cells_per_block: int | None = None,
+        input_activation: Activation | None = None,
+        output_activation: Activation | None = None,
+        full_gate_recurrence: bool | None = None,
+        layer_norm: bool | None = None,
+        zoneout_hidden: float | None = None,
+        zoneout_cell: float | None = None,
+        recurrent_dropout: float | None = None,
+        recurrent_dropout_on: Literal["hidden", "candidate"] | None = None,
+        truncated: bool | None = None,
+    ) -> None:
+        for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            check_count("LSTM", name, value)
+        for name, value in (("bias", bias), ("bidirectional", bidirectional)):
+            check_switch("LSTM", name, value)
+        cell = choose_cell(
+            "LSTM",
+            variant,
+            {
+                "proj_size": proj_size or None,
+                "input_gate": input_gate,
+                "forget_gate": forget_gate,
+                "output_gate": output_gate,
+                "coupled": coupled,
+                "peepholes": peepholes,
+                "cells_per_block": cells_per_block,
+                "input_activation": input_activation,
+                "output_activation": output_activation,
+                "full_gate_recurrence": full_gate_recurrence,
+                "layer_norm": layer_norm,
+                "zoneout_hidden": zoneout_hidden,
+                "zoneout_cell": zoneout_cell,
+                "recurrent_dropout": recurrent_dropout,
+                "recurrent_dropout_on": recurrent_dropout_on,
+                "truncated": truncated,
+            },
+        )
+        check_hidden_size("LSTM", cell, hidden_size)
+        spec = RecurrentSpec(
+            cell=cell,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            bias=bias,
+        )
+        super().__init__(spec, batch_first=batch_first, dropout=dropout, device=device, dtype=dtype)
+
+    @overload
+    def forward(
+        self,
+        input: Tensor,
+        hx: States3 | None = None,
+        *,
+        lengths: Lengths | None = None,
+        return_states: Literal[False] = False,
+    ) -> tuple[Tensor, States3]: ...
+    @overload
+    def forward(
+        self, input: Tensor, hx: States3 | None = None, *, lengths: Lengths | None = None, return_states: Literal[True]
+    ) -> tuple[Tensor, States3, States]: ...
+    @overload
+    def forward(
+        self,
+        input: PackedSequence,
+        hx: States3 | None = None,
+        *,
+        lengths: None = None,
+        return_states: Literal[False] = False,
+    ) -> tuple[PackedSequence, States3]: ...
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: States3 | None = None, *, lengths: None = None, return_states: Literal[True]
+    ) -> tuple[PackedSequence, States3, States]: ...
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: States3 | None = None,
+        *,
+        lengths: Lengths | None = None,
+        return_states: bool = False,
+    ) -> tuple[Tensor | PackedSequence, States3] | tuple[Tensor | PackedSequence, States3, States]:
+        """Run the stack over a batch of sequences.
+
+        Args:
+            input: ``[T, B, I]``, ``[B, T, I]`` with ``batch_first``, ``[T, I]`` for a single sequence, or packed.
+            hx: ``(h_0, c_0)``, ``[layers x directions, B, P]`` and ``[layers x directions, B, H]``; zeros if left
+                out. With full gate recurrence ``(h_0, c_0, r_0)``, the last ``[layers x directions, B, G]``.
+            lengths: valid steps of each sequence, 0 to ``T``; all steps if left out. What lies behind changes
+                nothing, and the output there is 0.
+            return_states: whether the gates and states of every step are returned too.
+
+        Returns:
+            ``output, (h_n, c_n)`` as ``torch.nn.LSTM`` (with full gate recurrence ``(h_n, c_n, r_n)``), and
+            :class:`States` if asked for. The final states are those after each sequence's last valid step.
+
+        Raises:
+            ArgumentError: for wrong shapes, lengths or devices.
+            ArgumentTypeError: for wrong types or dtypes.
+        """
+        given = cast(object, hx)  # whatever it was called with
+        if given is not None and not isinstance(given, (tuple, list)):
+            raise ArgumentTypeError(f"LSTM: hx must be the tuple (h_0, c_0) (got {type(given).__name__})")
+        states = None if hx is None else tuple(hx)
+        outcome = self._run(input, states, lengths=lengths, want_states=return_states)
+        if not return_states:
+            return outcome.output, outcome.final
+        return outcome.output, outcome.final, _states(self.spec, outcome)
+
+    def extra_repr(self) -> str:
+        """The arguments that are not the default."""
+        return describe(self.spec, batch_first=self.batch_first, dropout=self.dropout)
+
+
+def _states(spec: RecurrentSpec, outcome: Outcome) -> States:
+    """Stack the states of every layer and direction, in the user's layout."""
+    each = [_cell_states(spec, run, outcome.lengths) for run in outcome.runs]
+    return States(*(outcome.steps_to_user(torch.stack(parts)) for parts in zip(*each, strict=True)))
+
+
+def _cell_states(spec: RecurrentSpec, run: CellRun, lengths: Tensor | None) -> States:
+    """Name the rows of one tape; fill in the gates that have none."""
+    if run.gates is None or run.c is None:
+        raise ArgumentError("LSTM: the states of this run were not kept")
+    named = {name: run.gates[..., rows] for name, rows in row_slices(spec.cell, spec.hidden_size).items()}
+    blocks = spec.hidden_size // spec.cell.cells_per_block
+    one = run.gates.new_ones((*run.gates.shape[:2], blocks))
+    if lengths is not None:
+        one = one * valid_steps(lengths, one.shape[0], one.device)
+    i = named.get("i", one)
+    f = one - i if spec.cell.coupled else named.get("f", one)
+    return States(i=i, f=f, g=named["g"], o=named.get("o", one), c=run.c, h=run.y)

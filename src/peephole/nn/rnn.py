@@ -1,0 +1,168 @@
+"""``RNN``: the simple recurrent network behind the interface of ``torch.nn.RNN``."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, final, overload
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.nn.checks import Lengths, check_count, check_switch
+from peephole.nn.recurrent import Recurrent
+from peephole.nn.variants import choose_cell, describe
+from peephole.spec import ACTIVATIONS, Activation, CellSpec, RecurrentSpec
+
+
+class HiddenStates(NamedTuple):
+    """What happened inside, at every step of every layer and direction.
+
+    Attributes:
+        h: hidden state after the step, ``[layers x directions, T, B, H]``, the axes behind the first as in the output.
+            Differentiable.
+    """
+
+    h: Tensor
+
+
+@final
+class RNN(Recurrent):
+    """A stack of simple recurrent layers, ``h = φ(W x + R h⁻ + b)`` (000 eq. 15-16), the same as ``torch.nn.RNN``.
+
+    Args:
+        input_size: ``I``, features of one step.
+        hidden_size: ``H``, units of one layer and direction.
+        num_layers: layers, the ``h`` of one being the ``x`` of the next.
+        nonlinearity: ``φ``: ``"tanh"``, ``"relu"``, ``"logistic"`` or ``"identity"``; ``None`` means "as in the
+            variant", whose default is tanh.
+        bias: whether the cells have bias terms.
+        batch_first: input and output are ``[B, T, size]`` instead of ``[T, B, size]``; states are not affected.
+        dropout: probability of dropout between the layers, in training.
+        bidirectional: a second network runs from the last valid step of each sequence to the first.
+        device: where the parameters are made.
+        dtype: their dtype.
+        variant: a name out of :data:`peephole.spec.VARIANTS`, or a :class:`~peephole.spec.CellSpec`. What follows
+            overrides its field of the same name; ``None`` means "as in the variant".
+        layer_norm: ``z`` is normalised over the units (Ba et al. 2016).
+        zoneout_hidden: probability that a unit keeps its previous value (Krueger et al. 2017).
+        recurrent_dropout: probability of the mask on ``h⁻`` that is drawn once per sequence.
+        truncated: the Elman network: the error ends after one step (002 §5.3.1).
+
+    Raises:
+        ArgumentError: for a size, rate or combination that has no meaning.
+        ArgumentTypeError: for an argument of the wrong type.
+    """
+
+    def __init__(  # noqa: PLR0917 - the positional arguments are torch's
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: Activation | None = None,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        variant: str | CellSpec | None = None,
+        layer_norm: bool | None = None,
+        zoneout_hidden: float | None = None,
+        recurrent_dropout: float | None = None,
+        truncated: bool | None = None,
+    ) -> None:
+        for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            check_count("RNN", name, value)
+        for name, value in (("bias", bias), ("bidirectional", bidirectional)):
+            check_switch("RNN", name, value)
+        if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
+            raise ArgumentError(f"RNN: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
+        cell = choose_cell(
+            "RNN",
+            variant,
+            {
+                "input_activation": nonlinearity,
+                "layer_norm": layer_norm,
+                "zoneout_hidden": zoneout_hidden,
+                "recurrent_dropout": recurrent_dropout,
+                "truncated": truncated,
+            },
+        )
+        spec = RecurrentSpec(
+            cell=cell,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            bias=bias,
+        )
+        super().__init__(spec, batch_first=batch_first, dropout=dropout, device=device, dtype=dtype)
+
+    @property
+    def nonlinearity(self) -> Activation:
+        """``φ`` of the hidden units."""
+        return self.spec.cell.input_activation
+
+    @overload
+    def forward(
+        self,
+        input: Tensor,
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths | None = None,
+        return_states: Literal[False] = False,
+    ) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def forward(
+        self, input: Tensor, hx: Tensor | None = None, *, lengths: Lengths | None = None, return_states: Literal[True]
+    ) -> tuple[Tensor, Tensor, HiddenStates]: ...
+    @overload
+    def forward(
+        self,
+        input: PackedSequence,
+        hx: Tensor | None = None,
+        *,
+        lengths: None = None,
+        return_states: Literal[False] = False,
+    ) -> tuple[PackedSequence, Tensor]: ...
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: Tensor | None = None, *, lengths: None = None, return_states: Literal[True]
+    ) -> tuple[PackedSequence, Tensor, HiddenStates]: ...
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths | None = None,
+        return_states: bool = False,
+    ) -> tuple[Tensor | PackedSequence, Tensor] | tuple[Tensor | PackedSequence, Tensor, HiddenStates]:
+        """Run the stack over a batch of sequences.
+
+        Args:
+            input: ``[T, B, I]``, ``[B, T, I]`` with ``batch_first``, ``[T, I]`` for a single sequence, or packed.
+            hx: ``h_0``, ``[layers x directions, B, H]``; zeros if left out.
+            lengths: valid steps of each sequence, 0 to ``T``; all steps if left out. What lies behind changes
+                nothing, and the output there is 0.
+            return_states: whether the hidden states of every layer and step are returned too.
+
+        Returns:
+            ``output, h_n`` as ``torch.nn.RNN``, and :class:`HiddenStates` if asked for.
+
+        Raises:
+            ArgumentError: for wrong shapes, lengths or devices.
+            ArgumentTypeError: for wrong types or dtypes.
+        """
+        if isinstance(hx, (tuple, list)):
+            raise ArgumentTypeError(f"RNN: hx must be the tensor h_0, not a {type(hx).__name__}; an RNN has no cell")
+        outcome = self._run(input, None if hx is None else (hx,), lengths=lengths, want_states=return_states)
+        if not return_states:
+            return outcome.output, outcome.final[0]
+        h = outcome.steps_to_user(torch.stack([run.y for run in outcome.runs]))
+        return outcome.output, outcome.final[0], HiddenStates(h)
+
+    def extra_repr(self) -> str:
+        """The arguments that are not the default."""
+        return describe(self.spec, batch_first=self.batch_first, dropout=self.dropout)

@@ -1,0 +1,85 @@
+"""Layers and directions: the ``h`` of one layer is the ``x`` of the next, two directions stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from peephole.nn.cell import CellEngine, CellInputs, CellMasks, CellRun, CellState, draw_masks
+from peephole.spec import RecurrentSpec
+from peephole.weights import MODULE_NAMES, cell_shapes, cells, suffix
+
+
+class StackRun(NamedTuple):
+    """What a stack gives.
+
+    Attributes:
+        output: ``[T, B, D·P]``, ``h`` of the last layer, directions side by side.
+        final: one state per layer and direction, in torch's order.
+        runs: everything of each layer and direction, in the same order.
+    """
+
+    output: Tensor
+    final: list[CellState]
+    runs: list[CellRun]
+
+
+def run_stack(
+    spec: RecurrentSpec,
+    parameters: Mapping[str, Tensor],
+    x: Tensor,
+    states: list[CellState],
+    *,
+    engine: CellEngine,
+    lengths: Tensor | None,
+    training: bool,
+    dropout: float,
+    want_states: bool,
+) -> StackRun:
+    """Run a stack of recurrent layers.
+
+    Args:
+        spec: the stack.
+        parameters: every parameter by its module name.
+        x: ``[T, B, I]``.
+        states: the initial state of every layer and direction, in torch's order.
+        engine: what runs one cell.
+        lengths: ``[B]`` int64 on the CPU, or ``None``.
+        training: whether masks and dropout are drawn.
+        dropout: probability of dropout between the layers.
+        want_states: whether the gates and cells of every step are asked for.
+    """
+    runs: list[CellRun] = []
+    beside: list[Tensor] = []
+    for layer, direction in cells(spec):
+        if direction == 0 and layer > 0:
+            x = _beside(beside)
+            x = F.dropout(x, dropout, training=True) if training and dropout else x
+            beside = []
+        masks = draw_masks(spec.cell, x, spec.hidden_size) if training else CellMasks()
+        weights = cell_parameters(spec, parameters, layer, direction)
+        state = states[layer * spec.num_directions + direction]
+        run = engine(CellInputs(spec.cell, weights, x, state, lengths, direction == 1, masks, want_states))
+        runs.append(run)
+        beside.append(run.y)
+    return StackRun(_beside(beside), [run.final for run in runs], runs)
+
+
+def _beside(outputs: list[Tensor]) -> Tensor:
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+
+
+def cell_parameters(
+    spec: RecurrentSpec, parameters: Mapping[str, Tensor], layer: int, direction: int
+) -> dict[str, Tensor]:
+    """One cell's parameters by letter; torch's two bias terms are added, so that both get their gradient."""
+    behind = suffix(layer, direction)
+    weights: dict[str, Tensor] = {}
+    for letter in cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias):
+        first, *second = (parameters[name + behind] for name in MODULE_NAMES[letter])
+        weights[letter] = first + second[0] if second else first
+    return weights
