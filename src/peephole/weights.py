@@ -3,18 +3,18 @@
 A cell's parameters carry the glossary's letters; those of a torch module or an artifact carry the names of
 ``torch.nn.LSTM``, with the layer and the direction behind. This file is the one place that knows both.
 
-========  =====================  ================  ==============================================================
-letter    module                 shape             what
-========  =====================  ================  ==============================================================
-``W``     ``weight_ih``          ``[K, I]``        input weights; rows stacked in the order i, f, g, o
-``R``     ``weight_hh``          ``[K, P]``        recurrent weights, rows as in ``W`` (``P = H`` without projection)
-``b``     ``bias_ih + bias_hh``  ``[K]``           bias; two terms in the module, as torch has them, one here
-``p``     ``weight_peephole``    ``[gates, H]``    peepholes, rows i, f, o of the gates that are there
-``S``     ``weight_gates``       ``[G, G]``        full gate recurrence, ``G = gates·N``, rows and columns i, f, o
-``W_p``   ``weight_hr``          ``[P, H]``        projection
-``gain``  ``norm_gain``          ``[K + H]``       layer norm: rows as in ``W``, then the cell (RNN: ``[K]``)
-``shift`` ``norm_shift``         ``[K + H]``       layer norm: the same
-========  =====================  ================  ==============================================================
+=========  =====================  ================  ==============================================================
+letter     module                 shape             what
+=========  =====================  ================  ==============================================================
+``W``      ``weight_ih``          ``[K, I]``        input weights; rows stacked in the order i, f, g, o
+``R``      ``weight_hh``          ``[K, P]``        recurrent weights, rows as in ``W`` (``P = H`` without projection)
+``b``      ``bias_ih + bias_hh``  ``[K]``           bias; two terms in the module, as torch has them, one here
+``p``      ``weight_peephole``    ``[gates, H]``    peepholes, rows i, f, o of the gates that are there
+``S``      ``weight_gates``       ``[G, G]``        full gate recurrence, ``G = gates·N``, rows and columns i, f, o
+``W_p``    ``weight_hr``          ``[P, H]``        projection
+``gain``   ``norm_gain``          ``[K + H]``       layer norm: rows as in ``W``, then the cell (RNN: ``[K]``)
+``shift``  ``norm_shift``         ``[K + H]``       layer norm: the same
+=========  =====================  ================  ==============================================================
 
 A gate has one row per block (``N`` rows), the candidate one per cell (``H`` rows): ``K = gates·N + H``.
 """
