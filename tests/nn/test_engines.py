@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from peephole.nn import LSTM, MLP, RNN
-from tests.nn.cases import LSTM_VARIANTS, carry_back, close, gradients, layer, noise, tensors, total
+from peephole.nn import LSTM, MLP, RNN, cudnn
+from peephole.spec import VARIANTS
+from tests.nn.cases import LSTM_VARIANTS, carry_back, close, gradients, layer, noise, state_of, tensors, total
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -47,6 +48,28 @@ def test_the_backend_is_chosen_by_the_environment(backend: str, monkeypatch: pyt
     close(output, expected, "nn_kernels_float64")
     assert ("CellBackward" in type(output[1][0].grad_fn.next_functions[0][0]).__name__) is (backend == "native")
     close(dense(noise(5, 4)), expected_dense, "nn_kernels_float64")
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "nobias"])
+@pytest.mark.parametrize("made", ["lstm", "projected", "tanh", "relu"])
+def test_the_call_that_cuda_gets_means_the_same_as_the_kernels(made: str, bias: bool) -> None:
+    """Torch's own operator, called as on CUDA but on the CPU."""
+    arguments: dict[str, Any] = {"bidirectional": True, "bias": bias, "dtype": torch.float64}
+    layers: dict[str, LSTM | RNN] = {
+        "lstm": LSTM(4, 6, 2, **arguments),
+        "projected": LSTM(4, 6, 2, proj_size=2, **arguments),
+        "tanh": RNN(4, 6, 2, **arguments),
+        "relu": RNN(4, 6, 2, nonlinearity="relu", **arguments),
+    }
+    ours = layers[made]
+    x, hx = noise(5, 3, 4), state_of(ours, 3)
+    assert cudnn.mode(ours.spec) is not None
+    run = cudnn.run(ours.spec, list(ours.parameters()), x, tuple(tensors(hx)), training=True, dropout=0.0)
+    close(run, ours(x, hx), "nn_torch_float64")
+
+
+def test_only_cells_that_torch_has_go_to_cudnn() -> None:
+    assert {name for name in VARIANTS if cudnn.mode(layer(name).spec) is not None} == {"lstm", "rnn", "rnn_relu"}
 
 
 def _on_cuda(made: Any, x: torch.Tensor, **arguments: Any) -> list[torch.Tensor]:

@@ -62,7 +62,8 @@ def test_kernels_equal_autograd(
 ) -> None:
     made = layer(name, bidirectional=bidirectional, cells_per_block=cells_per_block, dtype=dtype)
     lengths = torch.tensor(LENGTHS) if ragged else None
-    tolerance = "nn_kernels_float64" if dtype == torch.float64 else "nn_kernels_float32"
+    norm = "_layer_norm" if VARIANTS[name].spec.layer_norm else ""
+    tolerance = "nn_kernels_float64" if dtype == torch.float64 else f"nn_kernels{norm}_float32"
     for training in (False, True) if VARIANTS[name].spec.has_masks else (False,):
         x = noise(5, 3, 4, dtype=dtype, gradient=True)
         hx = state_of(made, 3, gradient=True)
