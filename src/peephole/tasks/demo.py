@@ -28,7 +28,7 @@ class Demo:
     lags: int = 36
     horizon: int = 12
     hidden_size: int = 32
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     n_windows: int = 37
     step_size: int = 3
     seed: int = 0

@@ -71,7 +71,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
     if task is None or task.get("kind") != KIND:
         raise ArtifactError(f"artifact: {os.fspath(path)} holds no forecaster; open it with peephole.runtime.load")
     network = Network(saved.network)
-    network.load_arrays(saved.weights)
+    network.load_arrays({name: tensor.copy() for name, tensor in saved.weights.items()})  # read-only as they were read
     network.eval()
     try:
         return dict(task["parameters"]), _fitted(task, network)

@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from peephole.errors import ArgumentError
+from peephole.errors import ArgumentError, ArtifactError
 from peephole.training.batches import Batch, Batches
 from peephole.training.checkpoint import read_checkpoint, write_checkpoint
 from peephole.training.guard import diverged
@@ -267,7 +267,16 @@ class _Run:
         if self.checkpoint is None:
             raise ArgumentError("train: resume needs a checkpoint to go on from (got none); name its file")
         state = read_checkpoint(self.checkpoint)
-        self._check_same_run(state)
+        try:
+            self._check_same_run(state)
+            self._take(state)
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise ArtifactError(
+                f"checkpoint: {self.checkpoint} lacks what this version needs or fits another network ({error}); "
+                "start again without resume"
+            ) from error
+
+    def _take(self, state: Mapping[str, Any]) -> None:
         self.module.load_state_dict(cast("Mapping[str, Any]", state["module"]))
         self.optimizer.load_state_dict(cast("dict[str, Any]", state["optimizer"]))
         self.best_weights = cast("dict[str, Tensor]", state["best_weights"])
