@@ -30,7 +30,8 @@ def _walk(seed: int) -> Values:
 @given(st.integers(0, 50), st.integers(1, 6), st.floats(0, 0.3))
 def test_a_persistence_forecaster_is_flagged(seed: int, horizon: int, noise: float) -> None:
     truth, last = _windows(_walk(seed), horizon)
-    jitter = noise * np.asarray(np.random.default_rng(seed + 1).standard_normal(truth.shape))
+    random: Any = np.random.default_rng(seed + 1)
+    jitter = noise * random.standard_normal(truth.shape)
     echo = diagnose_echo(last[:, None] + jitter, truth, last, np.ones(len(last)))
     assert echo.flagged
     assert "only echoes the last value" in echo.message("lstm")
