@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
 
 #include "peephole.h"
 
@@ -82,8 +81,9 @@ class Addresses {
 
   void refuse_the_rest() const {
     if (taken_ == by_name_.size()) return;
-    const std::string names = nb::cast<std::string>(nb::str(by_name_.keys()));
-    throw nb::value_error(("_native: there is a name that is no buffer of this pass among " + names).c_str());
+    const nb::list names = by_name_.keys();
+    PyErr_Format(PyExc_ValueError, "_native: there is a name that is no buffer of this pass among %R", names.ptr());
+    nb::raise_python_error();
   }
 
  private:

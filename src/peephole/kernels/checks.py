@@ -121,7 +121,8 @@ def checked_weights(call: Call, spec: CellSpec, weights: Mapping[str, object]) -
         raise ArgumentError(
             f"{call.owner}: the parameters must be {_names(expected)} (got {_names(weights)}); they differ in {differ}"
         )
-    return checked_group(call, weights, weight_shapes(spec, call.sizes, bias="b" in weights))
+    shapes = weight_shapes(spec, call.sizes, bias="b" in weights)
+    return {name: checked_array(call.owner, name, weights[name], shape, call.dtype) for name, shape in shapes.items()}
 
 
 def checked_lengths(call: Call, lengths: object) -> np.ndarray[Any, np.dtype[np.int64]]:

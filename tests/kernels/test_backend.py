@@ -1,0 +1,105 @@
+"""Which code computes is said, never guessed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from peephole import kernels
+from peephole.errors import ArgumentError, BackendError
+from peephole.kernels import native
+from peephole.spec import VARIANTS, CellSpec
+from tests.cells import CELLS, EVERYTHING_AT_ONCE
+from tests.kernels.problems import (
+    assert_same,
+    gradient_arrays,
+    in_dtype,
+    random_errors,
+    random_problem,
+    run_kernels,
+    run_kernels_back,
+    tape_arrays,
+)
+from tests.tolerances import TOLERANCES
+
+PROBLEM = random_problem(VARIANTS["lstm"].spec)
+
+
+@pytest.fixture
+def without_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if Peephole had been copied without building it."""
+
+    def missing() -> None:
+        raise BackendError("kernels: the compiled core peephole._native cannot be loaded (gone)")
+
+    monkeypatch.setattr(native, "core", missing)
+
+
+def test_native_is_available_and_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PEEPHOLE_BACKEND", raising=False)
+    assert kernels.native_available()
+    assert kernels.choose_backend() == "native"
+
+
+def test_environment_chooses_where_the_call_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEEPHOLE_BACKEND", "reference")
+    assert kernels.choose_backend() == "reference"
+    assert kernels.choose_backend("native") == "native"
+    monkeypatch.setenv("PEEPHOLE_BACKEND", "fast")
+    with pytest.raises(ArgumentError, match="PEEPHOLE_BACKEND must be one of native, reference"):
+        run_kernels(PROBLEM)
+
+
+@pytest.mark.usefixtures("without_core")
+def test_missing_core_is_an_error_and_never_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PEEPHOLE_BACKEND", raising=False)
+    assert not kernels.native_available()
+    with pytest.raises(BackendError, match="cannot be loaded"):
+        run_kernels(PROBLEM)
+    monkeypatch.setenv("PEEPHOLE_BACKEND", "reference")
+    run_kernels(PROBLEM)
+
+
+def test_missing_core_says_what_to_do() -> None:
+    code = """
+import sys
+sys.modules["peephole._native"] = None
+from peephole import kernels
+from peephole.kernels.native import core
+assert not kernels.native_available()
+core()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "BackendError" in done.stderr
+    assert "choose backend='reference'" in done.stderr
+
+
+def test_core_of_another_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    native.core.cache_clear()
+    monkeypatch.setattr(native, "ABI_VERSION", -1)
+    try:
+        with pytest.raises(BackendError, match="must be of version -1"):
+            native.core()
+    finally:
+        native.core.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spec", [*CELLS.values(), EVERYTHING_AT_ONCE], ids=[*CELLS, "everything_at_once"])
+def test_reference_backend_equals_native(spec: CellSpec, dtype: str) -> None:
+    problem = in_dtype(random_problem(spec, reverse=True), dtype)
+    tapes = {backend: run_kernels(problem, backend) for backend in ("native", "reference")}
+    errors = random_errors(tapes["native"])
+    gradients = {b: gradient_arrays(run_kernels_back(problem, tape, errors, b)) for b, tape in tapes.items()}
+    tolerance = TOLERANCES[f"native_{dtype}" + "_layer_norm" * spec.layer_norm]
+    assert {array.dtype for array in gradients["reference"].values()} == {np.dtype(dtype)}
+    assert_same(tape_arrays(tapes["native"]), tape_arrays(tapes["reference"]), tolerance)
+    assert_same(gradients["native"], gradients["reference"], tolerance)
+
+
+def test_kernels_do_not_import_torch() -> None:
+    code = "import sys, peephole.kernels; peephole.kernels.native_available(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
