@@ -118,7 +118,7 @@ def test_the_only_series_needs_no_name_and_others_take_the_default(tmp_path: Pat
 BAD_HISTORIES: dict[str, tuple[Any, type[Exception], str]] = {
     "too short": (SERIES[:5], ArgumentError, r"at least lags = 6 values \(got the shape \[5\]\)"),
     "two axes": (SERIES[:, None], ArgumentError, "one-dimensional"),
-    "text": (["a"] * 6, ArgumentTypeError, "real numbers"),
+    "text": (["a"] * 6, ArgumentTypeError, "history must hold real numbers"),
     "nan": ([*SERIES, np.nan], ArgumentError, "1 that are NaN or infinite.; fill the gaps first"),
     "infinite": ([*SERIES[:5], np.inf], ArgumentError, "NaN or infinite"),
 }

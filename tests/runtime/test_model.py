@@ -89,6 +89,12 @@ def test_an_empty_sequence_shows_the_head_zeros(tmp_path: Path) -> None:
     assert y[0].tobytes() == loaded.weights["head.bias"].tobytes()
 
 
+@pytest.mark.parametrize(("readout", "shape"), [("last", (0, 3)), ("every", (4, 0, 3))])
+def test_an_empty_batch_gives_an_empty_batch(tmp_path: Path, readout: str, shape: tuple[int, ...]) -> None:
+    loaded = model(tmp_path / "m", recurrent("lstm", readout=readout))
+    assert loaded.predict(np.zeros((4, 0, 2))).shape == shape
+
+
 @given(data=st.data())
 def test_whole_numbers_and_lists_are_taken_as_numbers(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     loaded = model(tmp_path_factory.mktemp("model") / "m", recurrent("lstm"))

@@ -140,9 +140,9 @@ def test_a_bidirectional_network_cannot_be_stepped(tmp_path: Path) -> None:
         loaded.stream()
 
 
-@pytest.mark.parametrize("size", [0, -1, True])
-def test_a_batch_size_below_one_is_refused(tmp_path: Path, size: int) -> None:
-    with pytest.raises(ArgumentError, match="batch_size must be None or at least 1"):
+@pytest.mark.parametrize("size", [0, -1, True, 1.5, "3"])
+def test_a_batch_size_below_one_is_refused(tmp_path: Path, size: Any) -> None:
+    with pytest.raises(ArgumentError, match="batch_size must be None or a whole number of at least 1"):
         model(tmp_path / "m", PERCEPTRON).stream(size)
 
 

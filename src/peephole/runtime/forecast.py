@@ -168,7 +168,7 @@ class ForecastModel:
             ArgumentTypeError: where it holds no real numbers.
         """
         task, scale = self.forecast, self.forecast.scale_of(series)
-        values = as_numbers("predict", history, _FLOAT64)
+        values = as_numbers("predict: history", history, _FLOAT64)
         if values.ndim != 1 or len(values) < task.lags:
             raise ArgumentError(
                 f"predict: history must be one-dimensional and hold at least lags = {task.lags} values "

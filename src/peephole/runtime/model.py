@@ -67,7 +67,7 @@ class Model:
             ArgumentError: for a shape or lengths that do not fit.
             ArgumentTypeError: where ``x`` holds no real numbers.
         """
-        array = as_numbers("predict", x, self.dtype)
+        array = as_numbers("predict: x", x, self.dtype)
         body = self.network.body
         axes = 1 if isinstance(body, MLPSpec) else 2
         if array.ndim not in (axes, axes + 1) or array.shape[-1] != body.input_size or 0 in array.shape[: axes - 1]:
@@ -95,8 +95,8 @@ class Model:
         return Stream(self.network, self.weights, sha256=self.sha256, batch_size=batch_size)
 
 
-def as_numbers(owner: str, x: ArrayLike, dtype: np.dtype[Any]) -> Array:
-    """``x`` as an array of ``dtype``.
+def as_numbers(name: str, x: ArrayLike, dtype: np.dtype[Any]) -> Array:
+    """``x`` as an array of ``dtype``; ``name`` is what a message calls it.
 
     Raises:
         ArgumentTypeError: where it holds anything but real numbers.
@@ -104,9 +104,9 @@ def as_numbers(owner: str, x: ArrayLike, dtype: np.dtype[Any]) -> Array:
     try:
         array = np.asarray(x)
     except ValueError as error:
-        raise ArgumentTypeError(f"{owner}: x must be an array of numbers ({error})") from error
+        raise ArgumentTypeError(f"{name} must be an array of numbers ({error})") from error
     if array.dtype.kind not in "fiu":
-        raise ArgumentTypeError(f"{owner}: x must hold real numbers (got dtype {array.dtype}); convert it first")
+        raise ArgumentTypeError(f"{name} must hold real numbers (got dtype {array.dtype}); convert it first")
     return np.ascontiguousarray(array, dtype)
 
 
@@ -127,7 +127,8 @@ def _recurrent(model: Model, body: RecurrentSpec, x: Array, lengths: Lengths | N
         # a sequence of length 0 shows the head step 0, which is zero then
         last = -1 if valid is None else np.maximum(valid - 1, 0)
         return _head(model, features[last, np.arange(B)])
-    return _head(model, features.reshape(T * B, -1)).reshape(T, B, -1)
+    rows = features.reshape(T * B, body.feature_size)
+    return _head(model, rows).reshape(T, B, model.network.output_size)
 
 
 def _head(model: Model, features: Array) -> Array:

@@ -50,8 +50,8 @@ class Stream:
                 "stream: a bidirectional network reads a sequence from both ends and cannot be stepped; "
                 "use predict on whole sequences, or train with bidirectional=False"
             )
-        if batch_size is not None and (isinstance(batch_size, bool) or batch_size < 1):
-            raise ArgumentError(f"stream: batch_size must be None or at least 1 (got {batch_size})")
+        if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+            raise ArgumentError(f"stream: batch_size must be None or a whole number of at least 1 (got {batch_size!r})")
         self._sha256 = sha256
         self._steps = _Steps(network, weights, batch=batch_size or 1)
         rows = () if batch_size is None else (batch_size,)
