@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from peephole import equations, kernels
 from peephole.equations import Gradients, Masks, State, Tape, gradcheck
 from peephole.equations.gradcheck import Problem
+from peephole.kernels.layout import Sizes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,9 +36,18 @@ def random_errors(tape: Tape, seed: int = 1) -> Errors:
     rng = np.random.default_rng(seed)
 
     def like(q: Array | None) -> Any:
-        return None if q is None else rng.standard_normal(q.shape).astype(q.dtype)
+        if q is None:
+            return None
+        draw = np.empty(q.shape)
+        rng.standard_normal(out=draw)
+        return draw.astype(q.dtype)
 
     return Errors(like(tape.y), State(*map(like, tape.final)), like(tape.gates), like(tape.c))
+
+
+def sizes_of(problem: Problem) -> Sizes:
+    T, B, I = cast("tuple[int, int, int]", problem.x.shape)  # noqa: E741
+    return Sizes(T, B, I, problem.weights["W_p" if problem.spec.proj_size else "R"].shape[1])
 
 
 def in_dtype(problem: Problem, dtype: str) -> Problem:

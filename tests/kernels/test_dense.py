@@ -11,8 +11,9 @@ import pytest
 from peephole import equations, kernels
 from peephole.equations import Layer
 from peephole.equations.gradcheck import compare, difference
+from peephole.kernels.backend import BACKENDS
 from peephole.spec import ACTIVATIONS, Activation
-from tests.kernels.problems import assert_same
+from tests.kernels.problems import Array, assert_same
 from tests.tolerances import TOLERANCES
 
 
@@ -83,7 +84,9 @@ def test_connections_that_are_not_there_have_no_gradient() -> None:
 def test_reference_layer_equals_native_layer() -> None:
     layer = random_layer("logistic", masked=True, bias=True, sizes=(7, 5))
     x = np.random.default_rng(6).standard_normal((4, 5))
-    ys = {backend: kernels.dense_forward(layer, x, backend=backend) for backend in ("native", "reference")}
+    ys: dict[kernels.Backend, Array] = {
+        backend: kernels.dense_forward(layer, x, backend=backend) for backend in BACKENDS
+    }
     back = {b: kernels.dense_backward(layer, x, y, np.ones_like(y), backend=b)._asdict() for b, y in ys.items()}
     assert_same({"y": ys["native"]}, {"y": ys["reference"]}, TOLERANCES["native_float64"])
     assert_same(back["native"], back["reference"], TOLERANCES["native_float64"])

@@ -19,6 +19,7 @@ from tests.kernels.problems import (
     random_problem,
     run_equations,
     run_equations_back,
+    sizes_of,
     tape_arrays,
 )
 
@@ -36,7 +37,7 @@ def test_layout_of_parameters_is_that_of_the_weights(spec: CellSpec, bias: bool)
 @EVERY_CELL
 def test_layout_is_that_of_the_equations(spec: CellSpec) -> None:
     problem = random_problem(spec, blocks=4)
-    sizes = Sizes(*problem.x.shape, 4 * spec.cells_per_block)
+    sizes = sizes_of(problem)
     tape = run_equations(problem)
     shapes = {name: array.shape for name, array in tape_arrays(tape).items()}
     if not spec.zoneout_cell:

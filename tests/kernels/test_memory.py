@@ -25,6 +25,7 @@ from tests.kernels.problems import (
     random_problem,
     run_kernels,
     run_kernels_back,
+    sizes_of,
     tape_arrays,
 )
 from tests.tolerances import TOLERANCES
@@ -109,7 +110,7 @@ def test_padding_is_never_read(spec: CellSpec, reverse: bool) -> None:
     problem = random_problem(spec, reverse=reverse)
     tape, expected = whole_pass(problem)
     errors = random_errors(tape)
-    beyond = np.arange(problem.x.shape[0])[:, None] >= problem.lengths
+    beyond = np.greater_equal(np.arange(len(problem.x))[:, None], problem.lengths)
     x = problem.x.copy()
     x[beyond] = np.nan
     for error in (errors.dy, errors.dgates, errors.dc):
@@ -120,7 +121,7 @@ def test_padding_is_never_read(spec: CellSpec, reverse: bool) -> None:
 
 def buffers_of(problem: Problem, tape: Tape) -> tuple[Sizes, dict[str, Array]]:
     """Parameters and inputs by buffer name."""
-    sizes = Sizes(*problem.x.shape, problem.weights["W_p" if problem.spec.proj_size else "R"].shape[1])
+    sizes = sizes_of(problem)
     inputs: dict[str, Array | None] = {"x": problem.x, "lengths": tape.lengths, **problem.masks._asdict()}
     inputs |= {f"{name}0": value for name, value in problem.state._asdict().items()}
     return sizes, {**problem.weights, **{name: value for name, value in inputs.items() if value is not None}}
