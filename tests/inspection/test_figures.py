@@ -122,7 +122,7 @@ def test_picture_ignores_the_users_settings(tmp_path: Path) -> None:
     import matplotlib
 
     plain = inspection.save(draw_scores(), tmp_path / "plain.png").read_bytes()
-    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+    with cast("Any", matplotlib).rc_context({"font.size": 30, "axes.facecolor": "red"}):
         inspection.save(draw_scores(), tmp_path / "set.png")
     assert (tmp_path / "set.png").read_bytes() == plain
 

@@ -10,5 +10,6 @@ from peephole.inspection.forecasts import RollingForecasts, forecasts
 from peephole.inspection.gates import gates
 from peephole.inspection.learning import scores, training_curves
 from peephole.inspection.style import save
+from peephole.inspection.traces import Traceable, trace
 
-__all__ = ["RollingForecasts", "forecasts", "gates", "save", "scores", "training_curves"]
+__all__ = ["RollingForecasts", "Traceable", "forecasts", "gates", "save", "scores", "trace", "training_curves"]

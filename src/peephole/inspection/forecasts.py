@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from peephole.errors import ArgumentError
 from peephole.inspection import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Array = np.ndarray[Any, Any]
@@ -75,24 +74,25 @@ def forecasts(
 
     Args:
         rolling: the forecasts; errors in the panel titles are over all its origins.
-        history_time: ``[L]``, dates or numbers of the steps before the first origin, or None.
+        history_time: ``[L]``, dates or numbers of the steps of the series, or of those before the first origin.
         history: ``[L]``, the series there.
         value_label: name of the vertical axis, without unit.
         unit: unit of the series, such as ``"°F"``; empty where it has none.
         time_label: name of the horizontal axis.
         title: heading of the picture.
-        origins: how many of the last origins are drawn; more would hide one another.
+        origins: how many of the last origins are drawn at most. Origins whose forecasts would lie over one another
+            are left out.
 
     Returns:
         A figure, to be written with :func:`peephole.inspection.save`.
     """
     if origins < 1:
         raise ArgumentError(f"forecasts: origins must be at least 1 (got {origins})")
-    shown = slice(max(0, len(rolling.truth) - origins), None)
+    shown = _apart(rolling.time, origins)
     line_time, line = _truth_line(rolling, shown, history_time, history)
     baseline = rolling.best_baseline()
     with style.styled():
-        figure = style.new_figure(9.2, 1.15 + 1.75 * len(rolling.networks))
+        figure = style.new_figure(9.2, 1.15 + max(2.4, 1.75 * len(rolling.networks)))
         panels: Any = figure.subplots(len(rolling.networks), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axes, name in zip(panels, rolling.networks, strict=True):
             _panel(axes, rolling, name, baseline, shown)
@@ -102,8 +102,7 @@ def forecasts(
             axes.set_title(_panel_title(rolling, name, baseline, unit), color=title_colour)
         panels[-1].set_xlim(line_time[0], line_time[-1])
         style.dress_time_axis(panels[-1], rolling.time, time_label)
-        drawn = min(origins, len(rolling.truth))
-        which = "all" if drawn == len(rolling.truth) else f"the last {drawn} of"
+        which = "all" if len(shown) == len(rolling.truth) else f"{len(shown)} of"
         style.heading(
             figure,
             title,
@@ -116,11 +115,21 @@ def forecasts(
     return figure
 
 
+def _apart(time: Array, most: int) -> Array:
+    """Rows of the last origins whose forecasts do not overlap in time, at most ``most``, oldest first."""
+    rows = [len(time) - 1]
+    for row in range(len(time) - 2, -1, -1):
+        if len(rows) < most and time[row, -1] < time[rows[-1], 0]:
+            rows.append(row)
+    return np.array(rows[::-1])
+
+
 def _truth_line(
-    rolling: RollingForecasts, shown: slice, history_time: Array | None, history: Array | None
+    rolling: RollingForecasts, shown: Array, history_time: Array | None, history: Array | None
 ) -> tuple[Array, Array]:
     """The series as one line: the origins that are drawn and a stretch before the first of them."""
-    times, values = rolling.time.ravel(), rolling.truth.ravel()
+    times: Array = rolling.time.ravel()
+    values: Array = rolling.truth.ravel()
     if history_time is not None and history is not None:
         if len(history_time) != len(history):
             raise ArgumentError(
@@ -129,13 +138,14 @@ def _truth_line(
             )
         times = np.concatenate([np.asarray(history_time, dtype=rolling.time.dtype), times])
         values = np.concatenate([history, values])
-    times, first = np.unique(times, return_index=True)
-    start = int(np.searchsorted(times, rolling.time[shown][0, 0]))
+    times, first = cast("tuple[Array, Array]", np.unique(times, return_index=True))
+    start = int(np.searchsorted(times, cast("Any", rolling.time[shown][0, 0])))
     start = max(0, start - int(_HISTORY_SHARE * rolling.time[shown].size))
-    return times[start:], values[first][start:]
+    stop = int(np.searchsorted(times, cast("Any", rolling.time[-1, -1]))) + 1
+    return times[start:stop], values[first][start:stop]
 
 
-def _panel(axes: Axes, rolling: RollingForecasts, name: str, baseline: str | None, shown: slice) -> None:
+def _panel(axes: Any, rolling: RollingForecasts, name: str, baseline: str | None, shown: Array) -> None:
     axes.grid(visible=True, axis="y")
     colour = style.colour(name, rolling.networks)
     for time, forecast in zip(rolling.time[shown], rolling.networks[name][shown], strict=True):

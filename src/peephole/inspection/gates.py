@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from peephole.errors import ArgumentError
 from peephole.inspection import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Array = np.ndarray[Any, Any]
@@ -113,26 +112,26 @@ def _ordered(values: Array, order: Array) -> Array:
 
 def _edges(steps: Array) -> Array:
     """``[T + 1]`` edges of the steps, as matplotlib numbers."""
-    from matplotlib.dates import date2num  # noqa: PLC0415
+    from matplotlib import dates  # noqa: PLC0415
 
     is_date = np.issubdtype(steps.dtype, np.datetime64)
-    centres = np.asarray(date2num(steps) if is_date else steps, dtype=float)
+    centres = np.asarray(cast("Any", dates).date2num(steps) if is_date else steps, dtype=float)
     middle = (centres[1:] + centres[:-1]) / 2
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
-def _draw_signal(axes: Axes, steps: Array, signal: Array, label: str) -> None:
+def _draw_signal(axes: Any, steps: Array, signal: Array, label: str) -> None:
     axes.plot(steps, signal, color=style.TRUTH_COLOUR, linewidth=1.5)
     axes.grid(visible=True)
     axes.set_ylabel(label)
     axes.margins(y=0.12)
 
 
-def _heat_map(axes: Axes, edges: Array, letter: str, values: Array) -> Any:
+def _heat_map(axes: Any, edges: Array, letter: str, values: Array) -> Any:
     """One heat map; gates run from 0 to 1, the other values symmetrically about 0."""
     reach = 1.0 if letter in _GATES else float(np.ceil(10 * max(np.quantile(np.abs(values), 0.995), 0.05)) / 10)
     low, colours = (0.0, "cividis") if letter in _GATES else (-reach, "PuOr_r")
-    rows = np.arange(values.shape[0] + 1)
+    rows: Array = np.arange(len(values) + 1)
     drawn = axes.pcolormesh(edges, rows, values, cmap=colours, vmin=low, vmax=reach, rasterized=True)
     axes.invert_yaxis()
     axes.set_yticks([])
@@ -142,7 +141,7 @@ def _heat_map(axes: Axes, edges: Array, letter: str, values: Array) -> Any:
     return drawn
 
 
-def _colour_bars(figure: Figure, maps: Mapping[str, Any]) -> None:
+def _colour_bars(figure: Any, maps: Mapping[str, Any]) -> None:
     """A scale beside every map: the gates share their reading from closed to open."""
     for letter, (axes, drawn) in maps.items():
         bar: Any = figure.colorbar(drawn, ax=axes, pad=0.012, aspect=9, fraction=0.03)

@@ -11,7 +11,6 @@ from peephole.errors import ArgumentError
 from peephole.inspection import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Array = np.ndarray[Any, Any]
@@ -47,7 +46,7 @@ def training_curves(
     return figure
 
 
-def _curve(axes: Axes, curve: Mapping[str, Array], name: str, colour: str) -> None:
+def _curve(axes: Any, curve: Mapping[str, Array], name: str, colour: str) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter  # noqa: PLC0415
 
     train = np.asarray(curve["train"], dtype=float)
@@ -70,7 +69,7 @@ def _curve(axes: Axes, curve: Mapping[str, Array], name: str, colour: str) -> No
     axes.grid(visible=True, axis="y")
 
 
-def _legend_of_curves(figure: Figure, curves: Mapping[str, Mapping[str, Array]]) -> None:
+def _legend_of_curves(figure: Any, curves: Mapping[str, Mapping[str, Array]]) -> None:
     from matplotlib.lines import Line2D  # noqa: PLC0415
 
     colour = style.colour(next(iter(curves))) if len(curves) == 1 else style.TRUTH_COLOUR
@@ -118,7 +117,7 @@ def scores(
 _METRIC_NAMES = {"mae": "MAE", "rmse": "RMSE", "smape": "sMAPE", "mase": "MASE"}
 
 
-def _bars(axes: Axes, row: Mapping[str, float], networks: Collection[str]) -> None:
+def _bars(axes: Any, row: Mapping[str, float], networks: Collection[str]) -> None:
     known = sorted((name for name in row if np.isfinite(row[name])), key=lambda name: row[name])
     order = known + [name for name in row if name not in known]
     largest = max((row[name] for name in known), default=1.0) or 1.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,6 @@ from peephole import files
 from peephole.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TRUTH_COLOUR = "#222222"
@@ -90,7 +89,7 @@ def spoken(name: str) -> str:
 
 
 @contextmanager
-def styled() -> Iterator[None]:
+def styled() -> Generator[None]:
     """Matplotlib's defaults with this look on top, whatever the user's own settings are.
 
     Raises:
@@ -106,8 +105,11 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of ``width`` by ``height`` inches, on the Agg canvas, laid out so that nothing overlaps."""
+def new_figure(width: float, height: float) -> Any:
+    """An empty ``Figure`` of ``width`` by ``height`` inches, on the Agg canvas, laid out so that nothing overlaps.
+
+    Typed as Any, as axes are in these files: half of matplotlib's own annotations are incomplete.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -116,7 +118,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def heading(figure: Figure, title: str, subtitle: str = "") -> None:
+def heading(figure: Any, title: str, subtitle: str = "") -> None:
     """A title at the top left and, smaller below it, what the reader should know; room for both is kept free."""
     height = figure.get_figheight()
     left = 0.1 / figure.get_figwidth()
@@ -127,7 +129,7 @@ def heading(figure: Figure, title: str, subtitle: str = "") -> None:
     engine.set(rect=(0, 0, 1, 1 - (0.62 if subtitle else 0.38) / height), w_pad=0.1, h_pad=0.06)
 
 
-def dress_time_axis(axes: Axes, time: Any, label: str) -> None:
+def dress_time_axis(axes: Any, time: Any, label: str) -> None:
     """Short dates below an axis of dates, plain numbers below any other."""
     import numpy as np  # noqa: PLC0415
 
@@ -159,17 +161,27 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     return target
 
 
+_LARGEST = 180_000
+"""Bytes that a picture may have in full colour."""
+
+
 def _png(figure: Figure) -> bytes:
-    """The figure as PNG with a palette of 256 colours: a third of the size, and no difference to the eye."""
+    """The figure as PNG: in full colour, or with a palette of 256 colours where that would be too large."""
     import numpy as np  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415 - comes with matplotlib
 
     canvas: Any = figure.canvas
     with styled():
         canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    picture = Image.fromarray(pixels)
+    content = _encoded(picture, figure.dpi)
+    if len(content) > _LARGEST:
+        content = _encoded(picture.quantize(256, dither=Image.Dither.NONE), figure.dpi)
+    return content
+
+
+def _encoded(picture: Any, dpi: float) -> bytes:
     file = io.BytesIO()
-    few = picture.quantize(256, dither=Image.Dither.NONE)
-    few.save(file, format="PNG", optimize=True, dpi=(figure.dpi, figure.dpi))
+    picture.save(file, format="PNG", optimize=True, dpi=(dpi, dpi))
     return file.getvalue()

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from peephole import kernels
+from peephole.equations import Tape
 from peephole.errors import ArgumentError
-from peephole.kernels import Tape, forward
 from peephole.spec import CellSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import cell_weights, row_slices
 
@@ -67,7 +68,7 @@ def trace(model: Traceable, x: Array, *, layer: int = 0, direction: int = 0) -> 
 
 def _run(body: RecurrentSpec, weights: Mapping[str, Array], x: Array, layer: int, direction: int) -> Tape:
     by_letter = cell_weights(weights, body, layer, direction, prefix="body.")
-    return forward(body.cell, by_letter, x, reverse=direction == 1)
+    return kernels.forward(body.cell, by_letter, x, reverse=direction == 1)
 
 
 def _by_letter(cell: CellSpec, hidden_size: int, tape: Tape) -> dict[str, Array]:

@@ -1,0 +1,86 @@
+"""What a trace shows is what the equations of the cell say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from peephole import inspection
+from peephole.artifact import Artifact
+from peephole.equations import stack_forward
+from peephole.errors import ArgumentError
+from peephole.spec import CellSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.weights import network_shapes
+from tests.cells import CELLS, EVERYTHING_AT_ONCE
+from tests.tolerances import TOLERANCES
+
+
+def saved(body: RecurrentSpec | MLPSpec) -> Artifact:
+    rng = np.random.default_rng(0)
+    network = NetworkSpec(body=body, output_size=1)
+    weights = {name: 0.5 * rng.standard_normal(shape) for name, shape in network_shapes(network).items()}
+    return Artifact(network=network, weights=weights, task=None, sha256="", peephole_version="")
+
+
+def recurrent(cell: CellSpec, *, num_layers: int = 1, bidirectional: bool = False) -> Artifact:
+    hidden = 6
+    return saved(
+        RecurrentSpec(cell=cell, input_size=2, hidden_size=hidden, num_layers=num_layers, bidirectional=bidirectional)
+    )
+
+
+X = np.random.default_rng(1).standard_normal((7, 2))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_layer_and_direction_is_the_stack_of_the_equations(name: str) -> None:
+    model = recurrent(CELLS[name], num_layers=2, bidirectional=True)
+    body = model.network.body
+    assert isinstance(body, RecurrentSpec)
+    tensors = {key.removeprefix("body."): value for key, value in model.weights.items()}
+    tapes = iter(stack_forward(body, tensors, X[:, None]).cells)
+    for layer in range(2):
+        for direction in range(2):
+            found, tape = inspection.trace(model, X, layer=layer, direction=direction), next(tapes)
+            np.testing.assert_allclose(found["h"], tape.y[:, 0], atol=TOLERANCES["same_sum_in_another_order"])
+            if tape.c is not None:
+                np.testing.assert_allclose(found["c"], tape.c[:, 0], atol=TOLERANCES["same_sum_in_another_order"])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_trace_holds_the_parts_the_cell_has(name: str) -> None:
+    cell = CELLS[name]
+    found = inspection.trace(recurrent(cell), X)
+    parts = "".join(cell.rows) + ("f" if cell.coupled else "") + "ch"
+    assert sorted(found) == sorted(parts if cell.cell == "lstm" else "h")
+    for letter in set(found) & set("ifo"):
+        assert found[letter].shape == (len(X), 6 // cell.cells_per_block)
+        assert 0 <= found[letter].min() <= found[letter].max() <= 1
+
+
+def test_coupled_gates_add_up_to_one() -> None:
+    found = inspection.trace(recurrent(CELLS["coupled"]), X)
+    np.testing.assert_array_equal(found["i"] + found["f"], np.ones_like(found["i"]))
+
+
+def test_a_trace_can_be_drawn_with_everything_at_once() -> None:
+    found = inspection.trace(recurrent(EVERYTHING_AT_ONCE), X)
+    assert inspection.gates(found, X[:, 0]).axes
+
+
+REFUSED: dict[str, tuple[Callable[[], object], str]] = {
+    "mlp": (lambda: inspection.trace(saved(MLPSpec(input_size=2)), X), "must be recurrent"),
+    "layer": (lambda: inspection.trace(recurrent(CellSpec()), X, layer=1), "1 layer"),
+    "direction": (lambda: inspection.trace(recurrent(CellSpec()), X, direction=1), "1 direction"),
+    "shape": (lambda: inspection.trace(recurrent(CellSpec()), X[:, :1]), "x must have shape"),
+    "no steps": (lambda: inspection.trace(recurrent(CellSpec()), X[:0]), "x must have shape"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_traced_is_refused(name: str) -> None:
+    call, message = REFUSED[name]
+    with pytest.raises(ArgumentError, match=message):
+        call()
