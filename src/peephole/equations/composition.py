@@ -7,44 +7,16 @@ the equations here and the compiled kernels are composed by the same lines.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from peephole.equations import recurrence
 from peephole.equations.activations import Array
-from peephole.equations.state import Gradients, Masks, State, Tape
+from peephole.equations.passes import CellBackward, CellForward
+from peephole.equations.state import Masks, State, Tape
 from peephole.shapes import Float, Int
-from peephole.spec import CellSpec, RecurrentSpec
+from peephole.spec import RecurrentSpec
 from peephole.weights import MODULE_NAMES, cell_weights, suffix
-
-
-class CellForward(Protocol):
-    """The forward pass of one cell, as :func:`peephole.equations.recurrence.forward`."""
-
-    def __call__(
-        self,
-        spec: CellSpec,
-        weights: Mapping[str, Array],
-        x: Array,
-        state: State | None = None,
-        *,
-        lengths: Array | None = None,
-        reverse: bool = False,
-        masks: Masks = ...,
-    ) -> Tape:
-        """Run the cell."""
-        ...
-
-
-class CellBackward(Protocol):
-    """The backward pass of one cell, as :func:`peephole.equations.recurrence.backward`."""
-
-    def __call__(
-        self, spec: CellSpec, weights: Mapping[str, Array], tape: Tape, dy: Array, *, dfinal: State | None = None
-    ) -> Gradients:
-        """Carry the errors back."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,22 @@
+"""What every test shares: reproducible hypothesis runs, and where the real data sets are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("peephole", deadline=None, derandomize=True, max_examples=10)
+settings.load_profile("peephole")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; without it the test is skipped, for the product itself does not need it."""
+    beside_checkout = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("PEEPHOLE_DATA", beside_checkout))
+    if not folder.is_dir():
+        pytest.skip("needs the real data sets; set PEEPHOLE_DATA to their folder")
+    return folder

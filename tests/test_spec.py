@@ -1,0 +1,116 @@
+"""Cells and networks as data: what is refused, and what comes back as it went."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from peephole.errors import ArgumentError
+from peephole.spec import (
+    VARIANTS,
+    CellSpec,
+    MLPSpec,
+    NetworkSpec,
+    RecurrentSpec,
+    network_from_dict,
+    to_dict,
+    variant,
+)
+from peephole.weights import cell_shapes, module_shapes, network_shapes
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cell": "gru"}, "cell must be one of lstm, rnn"),
+        ({"input_activation": "sigmoid"}, "input_activation must be one of tanh, logistic"),
+        ({"cells_per_block": 0}, "cells_per_block must be a whole number of at least 1"),
+        ({"cells_per_block": True}, "cells_per_block must be a whole number"),
+        ({"proj_size": -1}, "proj_size must be a whole number of at least 0"),
+        ({"zoneout_cell": 1.0}, "zoneout_cell must be a probability in [0, 1)"),
+        ({"recurrent_dropout": "no"}, "recurrent_dropout must be a probability"),
+        ({"peepholes": 1}, "peepholes must be True or False"),
+        ({"coupled": True, "forget_gate": False}, "coupled means f = 1 - i and needs input_gate and forget_gate"),
+        ({"cell": "rnn", "peepholes": True}, "peepholes belongs to the LSTM"),
+        (
+            {"input_gate": False, "forget_gate": False, "output_gate": False, "peepholes": True},
+            "peepholes needs at least one gate",
+        ),
+    ],
+)
+def test_meaningless_cell_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError) as error:
+        CellSpec(**fields)
+    assert message in str(error.value)
+
+
+def test_hidden_size_must_be_a_multiple_of_cells_per_block() -> None:
+    with pytest.raises(ArgumentError, match=r"\(got 10 and 4\); choose 8 or 12"):
+        RecurrentSpec(cell=CellSpec(cells_per_block=4), input_size=1, hidden_size=10)
+
+
+def test_projection_must_be_smaller_than_hidden_size() -> None:
+    with pytest.raises(ArgumentError, match="proj_size must be smaller than hidden_size"):
+        RecurrentSpec(cell=CellSpec(proj_size=4), input_size=1, hidden_size=4)
+
+
+def test_unknown_variant_is_refused_with_the_list() -> None:
+    with pytest.raises(ArgumentError, match="unknown variant 'gru'; choose one of lstm, lstm1997"):
+        variant("gru")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_description_in_json_gives_the_same_network(name: str) -> None:
+    body = RecurrentSpec(cell=variant(name), input_size=3, hidden_size=6, num_layers=2, bidirectional=True)
+    spec = NetworkSpec(body=body, output_size=2, readout="every")
+    assert network_from_dict(json.loads(json.dumps(to_dict(spec)))) == spec
+
+
+def test_description_of_a_perceptron_in_json_gives_the_same_network() -> None:
+    spec = NetworkSpec(body=MLPSpec(input_size=4, hidden_sizes=(3, 2), activation="relu"), output_size=1)
+    assert network_from_dict(json.loads(json.dumps(to_dict(spec)))) == spec
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"body": {}},
+        {"body": None},
+        {"body": {"kind": "transformer"}},
+        {"body": {"kind": "recurrent", "cell": {"attention": True}, "input_size": 1, "hidden_size": 2}},
+        {"body": {"kind": "recurrent", "cell": {}, "input_size": 1, "hidden_size": "8"}},
+        {"body": {"kind": "mlp", "input_size": 1}},
+        {"extra": 1},
+        {"output_size": 0},
+    ],
+    ids=str,
+)
+def test_damaged_description_is_refused(damage: dict[str, Any]) -> None:
+    data = to_dict(NetworkSpec(body=RecurrentSpec(input_size=1, hidden_size=2), output_size=1))
+    with pytest.raises(ArgumentError):
+        network_from_dict({**data, **damage})
+
+
+def test_plain_cell_has_the_names_and_shapes_of_torch() -> None:
+    shapes = module_shapes(RecurrentSpec(input_size=3, hidden_size=4, bidirectional=True))
+    assert list(shapes)[:4] == ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+    assert shapes["weight_ih_l0_reverse"] == (16, 3)
+    assert shapes["weight_hh_l0"] == (16, 4)
+
+
+def test_gates_have_one_row_a_block_and_the_candidate_one_a_cell() -> None:
+    shapes = cell_shapes(CellSpec(cells_per_block=3, peepholes=True), 2, 6)
+    assert shapes["W"] == (3 * 2 + 6, 2)
+    assert shapes["p"] == (3, 6)
+
+
+def test_network_shapes_name_every_tensor_of_an_artifact() -> None:
+    body = RecurrentSpec(input_size=3, hidden_size=4, bidirectional=True, bias=False)
+    shapes = network_shapes(NetworkSpec(body=body, output_size=5))
+    assert set(shapes) == {f"body.weight_{part}_l0{way}" for part in ("ih", "hh") for way in ("", "_reverse")} | {
+        "head.weight",
+        "head.bias",
+    }
+    assert shapes["head.weight"] == (5, 8)
