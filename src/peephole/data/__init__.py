@@ -1,5 +1,6 @@
 """Tables in, checked series out: reading, time stamps, gaps, windows, splits and scaling. Nothing here needs torch."""
 
+from peephole.data.characters import CharacterDictionary
 from peephole.data.fill import FILLS, fill_gaps
 from peephole.data.frames import Panel, Series, Style, read_panel, to_frame
 from peephole.data.frequency import Frequency
@@ -12,6 +13,7 @@ __all__ = [
     "FILLS",
     "SAMPLES",
     "SCALINGS",
+    "CharacterDictionary",
     "Frequency",
     "Panel",
     "Sample",
