@@ -133,6 +133,7 @@ def test_numbers_as_time_and_a_history_before() -> None:
     low, high = figure.axes[0].get_xlim()
     first_drawn, last = forecast.time[-3, 0], forecast.time[-1, -1]
     assert low < first_drawn
+    assert all(float(tick).is_integer() for tick in figure.axes[0].get_xticks())
     assert high == last
 
 

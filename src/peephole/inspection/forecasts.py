@@ -139,9 +139,9 @@ def _truth_line(
         times = np.concatenate([np.asarray(history_time, dtype=rolling.time.dtype), times])
         values = np.concatenate([history, values])
     times, first = cast("tuple[Array, Array]", np.unique(times, return_index=True))
-    start = int(np.searchsorted(times, cast("Any", rolling.time[shown][0, 0])))
-    start = max(0, start - int(_HISTORY_SHARE * rolling.time[shown].size))
-    stop = int(np.searchsorted(times, cast("Any", rolling.time[-1, -1]))) + 1
+    drawn: Any = np.searchsorted(times, [rolling.time[shown][0, 0], rolling.time[-1, -1]])
+    start = max(0, int(drawn[0]) - int(_HISTORY_SHARE * rolling.time[shown].size))
+    stop = int(drawn[1]) + 1
     return times[start:stop], values[first][start:stop]
 
 

@@ -130,7 +130,7 @@ def heading(figure: Any, title: str, subtitle: str = "") -> None:
 
 
 def dress_time_axis(axes: Any, time: Any, label: str) -> None:
-    """Short dates below an axis of dates, plain numbers below any other."""
+    """Short dates below an axis of dates, whole numbers below one of whole numbers."""
     import numpy as np  # noqa: PLC0415
 
     if np.issubdtype(np.asarray(time).dtype, np.datetime64):
@@ -139,6 +139,10 @@ def dress_time_axis(axes: Any, time: Any, label: str) -> None:
         locator = AutoDateLocator(minticks=4, maxticks=9)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    elif np.issubdtype(np.asarray(time).dtype, np.integer):
+        from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9, min_n_ticks=2))
     axes.set_xlabel(label)
 
 
