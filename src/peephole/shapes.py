@@ -1,7 +1,7 @@
 """Shape annotations (``Float[ndarray, "T B H"]``) that cost nothing where jaxtyping is not installed.
 
-The runtime needs NumPy and safetensors alone. Where jaxtyping is there, as in the tests, the annotations of
-:mod:`peephole.equations` and :mod:`peephole.kernels` are checked on every call.
+The runtime needs NumPy and safetensors alone. Where jaxtyping is there, the annotations are what it makes of them, and
+a test runs every pass of :mod:`peephole.equations` with them checked.
 """
 
 from __future__ import annotations
