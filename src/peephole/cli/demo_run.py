@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -112,16 +114,14 @@ def _silent(_text: str) -> None:
 
 def _plan(name: str, file: Path) -> Plan:
     series = DEMO.series
+    settings = {field.name: getattr(DEMO, field.name) for field in dataclasses.fields(DEMO)}
+    known = inspect.signature(Forecaster).parameters
     parameters = {
-        "lags": DEMO.lags,
-        "horizon": DEMO.horizon,
+        **{parameter: value for parameter, value in settings.items() if parameter in known},
         "network": name,
-        "hidden_size": DEMO.hidden_size,
-        "learning_rate": DEMO.learning_rate,
         "season_length": series.season_length,
         "time_col": series.time_col,
         "target_col": series.target_col,
-        "seed": DEMO.seed,
     }
     return forecasting.plan(file, parameters, n_windows=DEMO.n_windows, step_size=DEMO.step_size)
 
@@ -217,10 +217,10 @@ def _pictures_told(out: Path) -> str:
     first, place = report.spoken(DEMO.networks[0]), escape(str(out))
     return (
         "\n[bold]4  Looking inside[/]\n"
-        f"   {place}/forecasts.png   the forecasts against what came\n"
+        f"   {place}/forecasts.png  the forecasts against what came\n"
         f"   {place}/gates.png      what the {first}'s gates, cells and outputs did, month by month\n"
         f"   {place}/metrics.png    the table as bars\n"
-        f"   {place}/training.png    how the three learned"
+        f"   {place}/training.png   how they learned"
     )
 
 

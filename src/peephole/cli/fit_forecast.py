@@ -107,7 +107,7 @@ def fit_forecast(
     validation_fraction: Annotated[
         float,
         typer.Option(help="Share of the training part kept for early stopping; 0 for none.", rich_help_panel=_TRAINING),
-    ] = 0.2,
+    ] = 0.1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same forecaster.", rich_help_panel=_TRAINING)] = 0,
     test_windows: Annotated[
         int | None,
