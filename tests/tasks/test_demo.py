@@ -15,6 +15,7 @@ def _scores(seed: int, network: str = "lstm") -> dict[str, dict[str, float]]:
         network=network,
         hidden_size=DEMO.hidden_size,
         learning_rate=DEMO.learning_rate,
+        validation_fraction=DEMO.validation_fraction,
         season_length=DEMO.series.season_length,
         time_col=DEMO.series.time_col,
         target_col=DEMO.series.target_col,

@@ -146,7 +146,7 @@ def test_a_series_too_short_is_named() -> None:
 
 def test_a_training_part_without_variation_is_named() -> None:
     frame = wide(40)
-    frame.loc[:33, "y"] = 3.0
+    frame.loc[:35, "y"] = 3.0
     with pytest.raises(DataError, match="training part must vary"):
         small().fit(frame)
 

@@ -18,6 +18,7 @@ class Demo:
         horizon: months to forecast.
         hidden_size: units of each network.
         learning_rate: of the optimiser.
+        validation_fraction: share of the months before the test kept for early stopping.
         n_windows: rolling origins of the test.
         step_size: months between them; the test part is the last ``horizon + (n_windows - 1) * step_size`` months.
         seed: of weights and batches.
@@ -29,6 +30,7 @@ class Demo:
     horizon: int = 12
     hidden_size: int = 32
     learning_rate: float = 1e-2
+    validation_fraction: float = 0.2
     n_windows: int = 37
     step_size: int = 3
     seed: int = 0

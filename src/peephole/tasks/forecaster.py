@@ -110,7 +110,7 @@ class Forecaster:
         learning_rate: float = 5e-3,
         max_epochs: int = 200,
         patience: int | None = 20,
-        validation_fraction: float = 0.2,
+        validation_fraction: float = 0.1,
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         seed: int = 0,
