@@ -53,4 +53,4 @@ docs: setup
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist demo docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis .import_linter_cache
