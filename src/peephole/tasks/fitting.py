@@ -50,7 +50,7 @@ class Fitted:
         frequency: step of the training data.
         season: steps of a season.
         style: make of the training frame.
-        tails: the last values of each series, at least ``lags``, without gaps.
+        tails: the last ``lags`` values of each series, without gaps.
         training: how training went; None for a loaded forecaster.
         echo: whether the forecasts of the validation part only echo the last value; None without one.
     """
@@ -76,6 +76,14 @@ class Fitted:
                 parts.append(self.network(inputs).numpy().astype(np.float64))
         scaled = np.concatenate(parts)
         return scaled + windows[:, -1:] if self.anchor_last else scaled
+
+    def forecast(self, known: Sequence[tuple[str, Values]]) -> Values:
+        """Forecasts in the unit of each series, ``[series, horizon]``, from its id and the values known."""
+        lags = len(self.tails[0])
+        scalers = [self.scalers.get(name, self.default) for name, _ in known]
+        windows = [scaler.scale(values[-lags:]) for scaler, (_, values) in zip(scalers, known, strict=True)]
+        scaled = self.forecast_scaled(np.stack(windows))
+        return np.stack([scaler.unscale(row) for scaler, row in zip(scalers, scaled, strict=True)])
 
 
 def as_inputs(windows: Values, spec: NetworkSpec, lags_as_steps: bool) -> torch.Tensor:

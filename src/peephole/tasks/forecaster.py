@@ -5,47 +5,26 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peephole.data import Panel, Scaler, Series, Style, fill_gaps, read_panel, to_frame
+from peephole.data import Panel, Series, Style, fill_gaps, read_panel, to_frame
 from peephole.data.fill import Fill
 from peephole.data.frames import DEFAULT_ID
 from peephole.data.frequency import Frequency
 from peephole.data.scaling import Scaling
 from peephole.errors import ArgumentError, DataError
 from peephole.tasks import saving
-from peephole.tasks.backtest import Backtest, check_room, check_windows, collect, origins
-from peephole.tasks.echo import Echo, EchoWarning, diagnose_echo
+from peephole.tasks.backtest import Backtest, check_windows
+from peephole.tasks.echo import EchoWarning
+from peephole.tasks.evaluation import Evaluation, judge, rolling
 from peephole.tasks.fitting import Fitted, fit_network
-from peephole.tasks.metrics import score
 from peephole.tasks.parameters import check_parameters
 from peephole.training import ProgressCallback
 
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What :meth:`Forecaster.evaluate` found.
-
-    Attributes:
-        table: a frame of the user's make: ``metric`` and one column for each model.
-        scores: the same as nested dicts, by metric, then by model.
-        forecasts: the frame of :meth:`Forecaster.cross_validate`.
-        backtest: the same as arrays.
-        echo: whether the network only echoes the last value.
-    """
-
-    table: Any
-    scores: Mapping[str, Mapping[str, float]]
-    forecasts: Any
-    backtest: Backtest
-    echo: Echo
 
 
 @final
@@ -222,7 +201,7 @@ class Forecaster:
                     f"series {one.id!r}: a history must hold at least lags = {self.lags} values (got {len(one)}); "
                     "bring a longer one"
                 )
-        forecasts = self._forecast([(one.id, one.values) for one in histories])
+        forecasts = fitted.forecast([(one.id, one.values) for one in histories])
         columns = {
             self.id_col: np.repeat(np.array([one.id for one in histories]), self.horizon),
             self.time_col: np.concatenate([frequency.after(one.times[-1], self.horizon) for one in histories]),
@@ -256,7 +235,7 @@ class Forecaster:
             ArgumentError: for a parameter that breaks its rule.
             DataError: for data that cannot be used, or too short for the windows.
         """
-        panel, backtest, _ = self._backtest(frame, n_windows, step_size, refit=refit, fitted=False, progress=progress)
+        panel, backtest = self._backtest(frame, n_windows, step_size, refit=refit, fitted=False, progress=progress)
         return self._forecast_frame(panel, backtest)
 
     def evaluate(
@@ -290,18 +269,9 @@ class Forecaster:
         Warns:
             EchoWarning: where the network only echoes the last value.
         """
-        panel, backtest, season = self._backtest(
-            frame, n_windows, step_size, refit=refit, fitted=fitted, progress=progress
-        )
-        step = step_size or self.horizon
-        training = {
-            one.id: one.until(origins(len(one), horizon=self.horizon, n_windows=n_windows, step_size=step)[0])
-            for one in panel.series
-        }
-        scores = score(backtest, training, season=season)
-        spread = {name: float(np.nanstd(one.values)) or 1.0 for name, one in training.items()}
-        unit = np.array([spread[name] for name in backtest.ids])
-        echo = diagnose_echo(backtest.models[self.network], backtest.truth, backtest.last, unit)
+        panel, backtest = self._backtest(frame, n_windows, step_size, refit=refit, fitted=fitted, progress=progress)
+        season = self.season_length or panel.frequency.season
+        scores, echo = judge(panel, backtest, name=self.network, season=season)
         if echo.flagged:
             warnings.warn(echo.message(self.network), EchoWarning, stacklevel=2)
         columns: dict[str, Any] = {"metric": list(scores)}
@@ -374,16 +344,6 @@ class Forecaster:
                 f"{trained.name!r}); bring the series to that step"
             )
 
-    def _forecast(self, known: Sequence[tuple[str, Values]]) -> Values:
-        """Forecasts in the unit of each series, ``[series, horizon]``, from its id and the values known."""
-        fitted = self._fitted()
-        scalers: list[Scaler] = [fitted.scalers.get(name, fitted.default) for name, _ in known]
-        windows = np.stack(
-            [scaler.scale(values[-self.lags :]) for scaler, (_, values) in zip(scalers, known, strict=True)]
-        )
-        scaled = fitted.forecast_scaled(windows)
-        return np.stack([scaler.unscale(row) for scaler, row in zip(scalers, scaled, strict=True)])
-
     def _backtest(
         self,
         frame: object,
@@ -393,48 +353,17 @@ class Forecaster:
         refit: bool,
         fitted: bool,
         progress: ProgressCallback | None,
-    ) -> tuple[Panel, Backtest, int]:
-        check_parameters(self.get_params())
+    ) -> tuple[Panel, Backtest]:
+        parameters = self.get_params()
+        check_parameters(parameters)
         step = self.horizon if step_size is None else step_size
         check_windows(n_windows, step)
         panel = self._read(frame)
-        needed = self.lags if fitted else self.lags + self.horizon
-        for one in panel.series:
-            check_room(one, needed=needed, horizon=self.horizon, n_windows=n_windows, step_size=step)
-        if fitted:
-            self._check_unseen(panel, n_windows, step)
-        worker = self if fitted else Forecaster(**self.get_params())
-
-        def forecast(window: int, known: Sequence[tuple[str, Values]]) -> Values:
-            if not fitted and (refit or not window):
-                past = [one.until(len(values)) for one, (_, values) in zip(panel.series, known, strict=True)]
-                worker._fit_panel(Panel(tuple(past), panel.frequency, panel.style, panel.source), progress=progress)
-            return worker._forecast(known)
-
-        season = self.season_length or panel.frequency.season
-        backtest = collect(
-            panel,
-            forecast,
-            name=self.network,
-            horizon=self.horizon,
-            n_windows=n_windows,
-            step_size=step,
-            season=season,
-            fill=self.fill,
-        )
-        return panel, backtest, season
-
-    def _check_unseen(self, panel: Panel, n_windows: int, step: int) -> None:
-        self._check_step(panel)
-        ends = {tail.id: tail.times[-1] for tail in self._fitted().tails}
-        for one in panel.series:
-            first = origins(len(one), horizon=self.horizon, n_windows=n_windows, step_size=step)[0]
-            if one.id in ends and one.times[first] <= ends[one.id]:
-                raise DataError(
-                    f"series {one.id!r}: the tested part must lie behind the training data (it begins at "
-                    f"{one.times[first]}, training ended at {ends[one.id]}); lower n_windows, or leave out fitted=True "
-                    "to train a copy on what came before"
-                )
+        learned = self._fitted() if fitted else None
+        if learned is not None:
+            self._check_step(panel)
+        windows = (n_windows, step)
+        return panel, rolling(panel, parameters, windows=windows, refit=refit, fitted=learned, progress=progress)
 
     def _forecast_frame(self, panel: Panel, backtest: Backtest) -> Any:
         columns = backtest.columns(id_col=self.id_col, time_col=self.time_col, target_col=self.target_col)
