@@ -14,7 +14,7 @@ from tests.cli.command import peephole
 
 LONGEST = 180
 SMALL = dataclasses.replace(
-    DEMO, networks=("lstm", "mlp"), lags=12, horizon=4, hidden_size=4, n_windows=5, learning_rate=0.03
+    DEMO, networks=("lstm", "mlp"), seeds=(0, 1), lags=12, horizon=4, hidden_size=4, n_windows=5, learning_rate=0.03
 )
 PICTURES = {"forecasts.png", "gates.png", "metrics.png", "training.png"}
 
@@ -50,5 +50,7 @@ def test_the_lstm_beats_every_baseline_within_three_minutes(tmp_path: Path) -> N
     found = json.loads(done.out)
     for row in found["scores"].values():
         assert all(row["lstm"] < row[name] for name in BASELINES)
+    assert "lstm" in found["beats_every_baseline"]
+    assert len(found["mae_by_seed"]["lstm"]) == len(DEMO.seeds)
     assert found["streaming"]["same_numbers"]
     assert (tmp_path / "demo" / "lstm" / "model" / "weights.safetensors").is_file()

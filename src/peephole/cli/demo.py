@@ -42,6 +42,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "folder": str(outcome.folder),
         "models": {name: str(outcome.folder / name / runs.MODEL) for name in outcome.networks},
         "scores": outcome.scores,
+        "mae_by_seed": outcome.by_seed,
         "best": min(outcome.scores["mae"], key=lambda name: outcome.scores["mae"][name]),
         "beats_every_baseline": outcome.winners,
         "seconds": outcome.seconds,

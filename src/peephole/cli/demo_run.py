@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,30 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fits:
+    """One network, fitted and tested with every seed.
+
+    Attributes:
+        plan: of the first seed, fitted; its run folder and its pictures are kept.
+        evaluation: of the first seed.
+        scores: of every seed.
+    """
+
+    plan: Plan
+    evaluation: Evaluation
+    scores: tuple[report.Scores, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What the demonstration found.
 
     Attributes:
         folder: where everything is.
         networks: those that were fitted.
-        scores: by metric, every model.
-        winners: the networks that beat every baseline by mean absolute error.
+        scores: by metric, every model; a network's are the means over the seeds.
+        by_seed: mean absolute error of every network, seed by seed.
+        winners: the networks whose mean absolute error is below that of every baseline with every seed.
         streamed: what the process without torch found.
         largest_difference: between its forecast and that of the fitted model, in the unit of the series.
         same_numbers: whether that is rounding.
@@ -46,6 +63,7 @@ class Outcome:
     folder: Path
     networks: tuple[str, ...]
     scores: report.Scores
+    by_seed: Mapping[str, list[float]]
     winners: list[str]
     streamed: Streamed
     largest_difference: float
@@ -77,31 +95,35 @@ def run(out: Path, *, quiet: bool) -> Outcome:
     file = sample_path(DEMO.sample)
     with files.creating_folder(out) as folder:
         say(_welcome(file))
-        plans = {name: _plan(name, file) for name in DEMO.networks}
-        panel = next(iter(plans.values())).panel
-        say(_data_told(panel, next(iter(plans.values()))))
-        say("\n[bold]2  Three networks learn from the years before the test[/]")
-        evaluations = {name: _fit_and_test(plans[name], folder / name, say=say, quiet=quiet) for name in DEMO.networks}
-        scores = _together(evaluations)
-        if not quiet:
-            _compare(scores, plans[DEMO.networks[0]])
-        _draw(folder, evaluations, {name: plans[name].forecaster for name in DEMO.networks}, panel, scores)
-        say(_pictures_told(out))
         first = DEMO.networks[0]
-        streamed, difference = _stream(plans[first].forecaster, folder / first / runs.MODEL, panel)
+        planned = _plan(first, file, DEMO.seeds[0])
+        panel = planned.panel
+        say(_data_told(panel, planned))
+        say(f"\n[bold]2  Three networks learn from the years before the test[/], with {len(DEMO.seeds)} seeds each")
+        fits = {name: _fit_and_test(name, file, folder / name, say=say, quiet=quiet) for name in DEMO.networks}
+        scores, by_seed = _together(fits), _by_seed(fits)
+        if not quiet:
+            _compare(scores, by_seed, planned)
+        _draw(folder, fits, scores)
+        say(_pictures_told(out))
+        streamed, difference = _stream(fits[first].plan.forecaster, folder / first / runs.MODEL, panel)
         scale = float(np.std(panel.series[0].values))
         outcome = Outcome(
             folder=out,
             networks=DEMO.networks,
             scores=scores,
-            winners=_winners(scores),
+            by_seed=by_seed,
+            winners=_winners(scores, by_seed),
             streamed=streamed,
             largest_difference=difference,
             same_numbers=bool(difference <= TOLERANCE * scale) and not streamed.imported,
             seconds=time.monotonic() - begun,
         )
         say(_stream_told(outcome))
-        runs.write_json(folder / MARK, {"format": "peephole demo", "scores": scores, "winners": outcome.winners})
+        runs.write_json(
+            folder / MARK,
+            {"format": "peephole demo", "scores": scores, "mae_by_seed": by_seed, "winners": outcome.winners},
+        )
         if (out / MARK).is_file():
             shutil.rmtree(out)
     say(_farewell(outcome))
@@ -112,13 +134,14 @@ def _silent(_text: str) -> None:
     """Print nothing."""
 
 
-def _plan(name: str, file: Path) -> Plan:
+def _plan(name: str, file: Path, seed: int) -> Plan:
     series = DEMO.series
     settings = {field.name: getattr(DEMO, field.name) for field in dataclasses.fields(DEMO)}
     known = inspect.signature(Forecaster).parameters
     parameters = {
         **{parameter: value for parameter, value in settings.items() if parameter in known},
         "network": name,
+        "seed": seed,
         "season_length": series.season_length,
         "time_col": series.time_col,
         "target_col": series.target_col,
@@ -126,67 +149,75 @@ def _plan(name: str, file: Path) -> Plan:
     return forecasting.plan(file, parameters, n_windows=DEMO.n_windows, step_size=DEMO.step_size)
 
 
-def _fit_and_test(planned: Plan, folder: Path, *, say: Callable[[str], None], quiet: bool) -> Evaluation:
-    """Fit one network, test it, and leave it as a run folder of its own."""
-    forecaster, name = planned.forecaster, report.spoken(planned.forecaster.network)
+def _fit_and_test(name: str, file: Path, folder: Path, *, say: Callable[[str], None], quiet: bool) -> Fits:
+    """Fit and test one network with every seed, and leave that of the first one as a run folder of its own."""
     begun = time.monotonic()
-    with progress.training(f"Fitting the {name}", enabled=not quiet) as show:
-        forecasting.fit(planned, progress=show)
-    evaluation = forecasting.test(forecaster, planned.panel, n_windows=planned.n_windows, step_size=planned.step_size)
-    forecasting.set_history(forecaster, planned.panel)
-    forecast_run.write_run(planned, evaluation, folder, unit=DEMO.series.unit, file=sample_path(DEMO.sample))
-    training = forecaster.training_
-    epochs = f"{len(training.history)} epochs, the weights of epoch {training.best_epoch} kept" if training else ""
-    count = sum(parameter.numel() for parameter in forecaster.network_.parameters())
-    say(f"   {name:<5} {count:>5} weights   {epochs}   {time.monotonic() - begun:.1f} s")
-    return evaluation
+    fitted: list[tuple[Plan, Evaluation]] = []
+    for seed in DEMO.seeds:
+        planned = _plan(name, file, seed)
+        with progress.training(f"Fitting the {report.spoken(name)}, seed {seed}", enabled=not quiet) as show:
+            forecasting.fit(planned, progress=show)
+        evaluation = forecasting.test(
+            planned.forecaster, planned.panel, n_windows=planned.n_windows, step_size=planned.step_size
+        )
+        fitted.append((planned, evaluation))
+    kept, evaluation = fitted[0]
+    forecasting.set_history(kept.forecaster, kept.panel)
+    forecast_run.write_run(kept, evaluation, folder, unit=DEMO.series.unit, file=file)
+    epochs = ", ".join(str(len(planned.forecaster.history_)) for planned, _ in fitted)
+    count = sum(parameter.numel() for parameter in kept.forecaster.network_.parameters())
+    seconds = time.monotonic() - begun
+    say(f"   {report.spoken(name):<5} {count:>5} weights   {epochs} epochs   {seconds:.1f} s")
+    return Fits(plan=kept, evaluation=evaluation, scores=tuple(found.scores for _, found in fitted))
 
 
-def _together(evaluations: Mapping[str, Evaluation]) -> dict[str, dict[str, float]]:
-    """The scores of all networks and of the baselines in one table."""
-    first = next(iter(evaluations.values())).scores
+def _together(fits: Mapping[str, Fits]) -> dict[str, dict[str, float]]:
+    """The mean scores of all networks and the scores of the baselines in one table."""
+    first = next(iter(fits.values())).evaluation.scores
     return {
         metric: {
-            **{name: evaluation.scores[metric][name] for name, evaluation in evaluations.items()},
+            **{name: fmean(scores[metric][name] for scores in found.scores) for name, found in fits.items()},
             **{name: row[name] for name in BASELINES},
         }
         for metric, row in first.items()
     }
 
 
-def _winners(scores: report.Scores) -> list[str]:
+def _by_seed(fits: Mapping[str, Fits]) -> dict[str, list[float]]:
+    return {name: [scores["mae"][name] for scores in found.scores] for name, found in fits.items()}
+
+
+def _winners(scores: report.Scores, by_seed: Mapping[str, list[float]]) -> list[str]:
     floor = min(scores["mae"][name] for name in BASELINES)
-    return [name for name in DEMO.networks if scores["mae"][name] < floor]
+    return [name for name in DEMO.networks if max(by_seed[name]) < floor]
 
 
-def _compare(scores: report.Scores, planned: Plan) -> None:
+def _compare(scores: report.Scores, by_seed: Mapping[str, list[float]], planned: Plan) -> None:
     times = planned.panel.series[0].times
     months = f"{forecast_run.short(str(times[-planned.tested]))[:7]} to {forecast_run.short(str(times[-1]))[:7]}"
     console.say("\n[bold]3  The test: who forecasts best what none of them has seen?[/]")
     console.say(
         f"   {DEMO.n_windows} forecasts of {DEMO.horizon} months each, one every {DEMO.step_size} months, {months}. "
-        "The baselines learn nothing:\n"
-        "   naive repeats the last month, seasonal naive the last year, drift draws a straight line."
+        "A network's errors are means over its seeds.\n"
+        "   The baselines learn nothing: naive repeats the last month, seasonal naive the last year, drift a line."
     )
     console.show("", report.scores_table(scores, DEMO.networks, unit=DEMO.series.unit))
     for line in report.verdict(scores, DEMO.networks, unit=DEMO.series.unit):
         console.say(f"   {line}")
+    for name, errors in by_seed.items():
+        console.say(f"   {report.spoken(name):<5} seed by seed: MAE {', '.join(f'{error:.3f}' for error in errors)}")
 
 
-def _draw(
-    folder: Path,
-    evaluations: Mapping[str, Evaluation],
-    forecasters: Mapping[str, Forecaster],
-    panel: Panel,
-    scores: report.Scores,
-) -> None:
-    series = DEMO.series
+def _draw(folder: Path, fits: Mapping[str, Fits], scores: report.Scores) -> None:
+    series, panel = DEMO.series, next(iter(fits.values())).plan.panel
     labels = {"value": series.target_col, "unit": series.unit, "time": ""}
-    title = f"{series.title.split(',')[0]}: {DEMO.horizon} months ahead"
+    title = f"{series.title.split(',')[0]}: {DEMO.horizon} months ahead (seed {DEMO.seeds[0]})"
+    evaluations = {name: found.evaluation for name, found in fits.items()}
     pictures.draw_forecasts(folder / "forecasts.png", evaluations, panel, labels=labels, title=title)
     pictures.draw_gates(folder / "gates.png", folder / DEMO.networks[0] / runs.MODEL, panel, labels=labels)
     pictures.draw_scores(folder / "metrics.png", scores, list(DEMO.networks), unit=series.unit)
-    pictures.draw_training(folder / "training.png", {name: made.history_ for name, made in forecasters.items()})
+    histories = {name: found.plan.forecaster.history_ for name, found in fits.items()}
+    pictures.draw_training(folder / "training.png", histories)
 
 
 def _stream(forecaster: Forecaster, model: Path, panel: Panel) -> tuple[Streamed, float]:
