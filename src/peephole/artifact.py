@@ -19,7 +19,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +29,7 @@ import safetensors.numpy
 from peephole import files
 from peephole.errors import ArgumentError, ArtifactError
 from peephole.spec import NetworkSpec, RecurrentSpec, network_from_dict, to_dict
+from peephole.version import VERSION
 from peephole.weights import network_shapes
 
 FORMAT = "peephole"
@@ -181,7 +181,7 @@ def _model_text(network: NetworkSpec, task: Mapping[str, Any] | None, weights_fi
     model = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "peephole_version": _version(),
+        "peephole_version": VERSION,
         "network": to_dict(network),
         "task": None if task is None else dict(task),
         "weights": {"file": weights_file, "sha256": sha256},
@@ -190,13 +190,6 @@ def _model_text(network: NetworkSpec, task: Mapping[str, Any] | None, weights_fi
         return json.dumps(model, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"artifact.save: task must hold plain, finite JSON values only ({error})") from error
-
-
-def _version() -> str:
-    try:
-        return metadata.version("peephole")
-    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
 
 
 def _write(folder: Path, model: str, weights_file: str, data: bytes) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from peephole.cli import console, demo, evaluate, fit_forecast, gradcheck, predict, runs, variants
+from peephole.cli import console, demo, evaluate, fit_forecast, gradcheck, predict, variants
 from peephole.cli.wording import as_on_the_command_line
 from peephole.errors import PeepholeError
+from peephole.version import VERSION
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 _INTERRUPTED = 130
@@ -55,7 +56,7 @@ _UsageProblem = cast(
 
 def _print_version(value: bool) -> None:
     if value:
-        console.say_plain(f"peephole {runs.installed_version()}")
+        console.say_plain(f"peephole {VERSION}")
         raise typer.Exit
 
 

@@ -22,13 +22,13 @@ import json
 import shutil
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 from peephole import files
 from peephole.cli import console
 from peephole.errors import ArgumentError, ArtifactError, DataError
+from peephole.version import VERSION
 
 FORMAT = "peephole run"
 FORMAT_VERSION = 1
@@ -139,19 +139,11 @@ def config(settings: Mapping[str, Any], data_file: Path) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "peephole_version": installed_version(),
+        "peephole_version": VERSION,
         "command": "fit forecast",
         "settings": dict(settings),
         "data": {"file": str(data_file.resolve()), "sha256": sha256_of(data_file)},
     }
-
-
-def installed_version() -> str:
-    """The version of Peephole, or ``"unknown"`` where it is run from a source tree that was never installed."""
-    try:
-        return metadata.version("peephole")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def read(folder: Path) -> Run:
