@@ -134,9 +134,10 @@ def _check_like_parameters(owner: str, name: str, value: Tensor, parameter: Tens
             f"move one of them with .to(...)"
         )
     if value.dtype != parameter.dtype:
+        or_the_layer = f" or the layer with .to({value.dtype})" if value.dtype.is_floating_point else ""
         raise ArgumentTypeError(
             f"{owner}: {name} must have the dtype of the parameters, {parameter.dtype} (got {value.dtype}); "
-            f"convert it with .to({parameter.dtype}) or the layer with .to({value.dtype})"
+            f"convert it with .to({parameter.dtype}){or_the_layer}"
         )
 
 
