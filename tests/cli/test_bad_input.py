@@ -225,7 +225,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...], tuple[str, .
     ),
     "data is gone": (lambda place: (place / "data.csv").unlink(), ("evaluate", "run"), ("no longer there", "--data")),
     "model alone": (nothing, ("evaluate", "run/model"), ("--data",)),
-    "trained on": (nothing, ("evaluate", "run", "--data", "data.csv"), ("must lie behind the training data",)),
+    "trained on": (
+        nothing,
+        ("evaluate", "run", "--data", "data.csv", "--test-windows", "7"),
+        ("must lie behind the training data", "training ended at 2021-03-13", "lower --test-windows"),
+    ),
     "missing data": (nothing, ("predict", "run", "--data", "nowhere.csv"), ("no such file",)),
     "short data": (
         lambda place: write(place / "short.csv", wave(5)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas
 import pytest
 
 from peephole.errors import ArgumentError, DataError
-from peephole.tasks import METRICS
+from peephole.tasks import METRICS, Forecaster
 from tests.tasks.series import long, small, wide
 from tests.tolerances import TOLERANCES
 
@@ -80,6 +81,19 @@ def test_a_fitted_forecaster_is_tested_on_what_it_has_not_seen() -> None:
         forecaster.evaluate(frame, n_windows=4, fitted=True)
     with pytest.raises(ArgumentError, match="fitted first"):
         small().evaluate(frame, n_windows=3, fitted=True)
+
+
+def test_a_new_history_does_not_change_what_counts_as_seen(tmp_path: Path) -> None:
+    frame = wide(60)
+    forecaster = small().fit(frame[:51])
+    expected = forecaster.evaluate(frame, n_windows=3, fitted=True).scores
+    for history in (frame, frame[:30]):
+        forecaster.set_history(history).save(tmp_path / "model", overwrite=True)
+        loaded = Forecaster.load(tmp_path / "model")
+        for one in (forecaster, loaded):
+            assert one.evaluate(frame, n_windows=3, fitted=True).scores == expected
+            with pytest.raises(DataError, match="it begins at 2004-01-01, training ended at 2004-03-01"):
+                one.evaluate(frame, n_windows=4, fitted=True)
 
 
 def test_scores_are_those_of_the_formulas() -> None:

@@ -104,6 +104,39 @@ def test_a_history_gives_the_forecast_that_follows_it() -> None:
         small().predict(frame)
 
 
+def test_a_new_history_is_gone_on_from_with_the_same_weights() -> None:
+    frame = wide(60)
+    forecaster = small().fit(frame[:40])
+    expected = forecaster.predict(frame)
+    weights = {name: array.copy() for name, array in forecaster.network_.to_arrays().items()}
+    assert forecaster.set_history(frame) is forecaster
+    pd.testing.assert_frame_equal(forecaster.predict(), expected)
+    assert all((array == weights[name]).all() for name, array in forecaster.network_.to_arrays().items())
+    assert type(forecaster.set_history(pl.DataFrame(frame.to_dict("list"))).predict()) is pl.DataFrame
+    with pytest.raises(ArgumentError, match="fitted first"):
+        small().set_history(frame)
+
+
+def test_a_history_that_cannot_be_used_leaves_the_old_one() -> None:
+    frame = wide(60)
+    forecaster = small().fit(frame)
+    expected = forecaster.predict()
+    days = frame.assign(ds=pd.date_range("2020", periods=60, freq="D"))
+    for history, message in ((frame[-5:], "at least lags = 6 values"), (days, "the step must be that of the training")):
+        with pytest.raises(DataError, match=message):
+            forecaster.set_history(history)
+    pd.testing.assert_frame_equal(forecaster.predict(), expected)
+
+
+def test_gaps_of_a_new_history_are_filled_where_that_is_allowed() -> None:
+    frame = wide(60)
+    holed = frame.copy()
+    holed.loc[57, "y"] = np.nan
+    forecaster = small(fill="forward").fit(frame[:50])
+    filled = holed.assign(y=holed["y"].ffill())
+    pd.testing.assert_frame_equal(forecaster.set_history(holed).predict(), forecaster.predict(filled))
+
+
 def test_an_unknown_series_is_scaled_as_all_were_together() -> None:
     forecaster = small().fit(long(40))
     assert np.isfinite(forecaster.predict(wide(40))["mlp"]).all()

@@ -162,7 +162,7 @@ def _fit_and_test(name: str, file: Path, folder: Path, *, say: Callable[[str], N
         )
         fitted.append((planned, evaluation))
     kept, evaluation = fitted[0]
-    forecasting.set_history(kept.forecaster, kept.panel)
+    kept.forecaster.set_history(forecasting.as_frame(kept.panel, kept.forecaster))
     forecast_run.write_run(kept, evaluation, folder, unit=DEMO.series.unit, file=file)
     epochs = ", ".join(str(len(planned.forecaster.history_)) for planned, _ in fitted)
     count = sum(parameter.numel() for parameter in kept.forecaster.network_.parameters())

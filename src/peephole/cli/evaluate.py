@@ -25,8 +25,8 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="A table to test on, with the columns of the fit; the tested values must be newer than those of the "
-            "fit, or the series others. The test of the fit again if left out."
+            help="A table to test on, with the columns of the fit; the tested values must be newer than those trained "
+            "on, or the series others. The test of the fit again if left out."
         ),
     ] = None,
     test_windows: Annotated[
@@ -52,8 +52,6 @@ def evaluate(
     if data is None:
         file, windows, step = _own(run, folder, test_windows, test_step)
         panel = forecasting.read(forecaster, file)
-        tested = forecaster.horizon + (_kept(run) - 1) * _step(run)
-        forecasting.set_history(forecaster, panel, but=tested)
     else:
         panel = forecasting.read(forecaster, data)
         step = forecaster.horizon if test_step is None else test_step
@@ -76,7 +74,7 @@ def _own(run: runs.Run | None, folder: Path, windows: int | None, step: int | No
     """The run's data file, unchanged, and the windows of its test."""
     if run is None:
         raise ArgumentError(f"DIR: {folder} is a model without its run; name a table to test on with --data")
-    kept = _kept(run)
+    kept, kept_step = int(run.settings["test_windows"]), int(run.settings["test_step"])
     if not kept:
         raise ArgumentError(f"DIR: {folder} kept nothing for a test (--test-windows 0); name newer data with --data")
     file = run.data_file
@@ -84,12 +82,4 @@ def _own(run: runs.Run | None, folder: Path, windows: int | None, step: int | No
     if not file.is_file() or runs.sha256_of(file) != wanted:
         state = "has changed since" if file.is_file() else "is no longer there since"
         raise DataError(f"{file}: the data {state} the fit; bring it back, or name a table with --data")
-    return file, kept if windows is None else windows, _step(run) if step is None else step
-
-
-def _kept(run: runs.Run | None) -> int:
-    return int(run.settings["test_windows"]) if run else 0
-
-
-def _step(run: runs.Run | None) -> int:
-    return int(run.settings["test_step"]) if run else 0
+    return file, kept if windows is None else windows, kept_step if step is None else step

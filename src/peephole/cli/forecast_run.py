@@ -121,7 +121,7 @@ def _finish(planned: Plan, order: Order) -> None:
         evaluation = forecasting.test(
             forecaster, planned.panel, n_windows=planned.n_windows, step_size=planned.step_size
         )
-    forecasting.set_history(forecaster, planned.panel)
+    forecaster.set_history(forecasting.as_frame(planned.panel, forecaster))
     _write_results(planned, evaluation, folder)
     pictures.draw_run(
         folder / runs.PICTURES, folder / runs.MODEL, forecaster, planned.panel, evaluation, labels=order.labels

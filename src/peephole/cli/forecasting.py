@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peephole.data import Panel, Series, fill_gaps, read_panel, to_frame, training_cut
+from peephole.data import Panel, read_panel, to_frame, training_cut
 from peephole.tasks import EchoWarning, Evaluation, Forecaster
 from peephole.tasks.backtest import check_room, check_windows
 from peephole.tasks.parameters import check_parameters
@@ -115,29 +115,13 @@ def fit(
 
 def test(forecaster: Forecaster, data: Path | Panel, *, n_windows: int, step_size: int) -> Evaluation:
     """Score a fitted forecaster beside the baselines, on values it never saw."""
-    frame = _frame(data, forecaster) if isinstance(data, Panel) else data
+    frame = as_frame(data, forecaster) if isinstance(data, Panel) else data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EchoWarning)
         return forecaster.evaluate(frame, n_windows=n_windows, step_size=step_size, fitted=True)
 
 
-def set_history(forecaster: Forecaster, panel: Panel, *, but: int = 0) -> None:
-    """Let a fitted forecaster know ``panel`` up to ``but`` values before its end; its weights stay as they are."""
-    lags = forecaster.lags
-    tails: list[Series] = []
-    for one in (whole.until(len(whole) - but) for whole in panel.series):
-        values = fill_gaps(one.values, forecaster.fill, series=one.id)
-        tails.append(Series(one.id, one.times[-lags:], values[-lags:]))
-    forecaster.fitted_ = dataclasses.replace(forecaster.fitted_, tails=tails)
-
-
-def _training_frame(planned: Plan) -> Any:
-    panel = planned.panel
-    series = tuple(one.until(len(one) - planned.tested) for one in panel.series)
-    return _frame(dataclasses.replace(panel, series=series), planned.forecaster)
-
-
-def _frame(panel: Panel, forecaster: Forecaster) -> Any:
+def as_frame(panel: Panel, forecaster: Forecaster) -> Any:
     """A panel as the table it was read from: without an id column where there was none."""
     import numpy as np
 
@@ -149,3 +133,9 @@ def _frame(panel: Panel, forecaster: Forecaster) -> Any:
     if len(panel.series) == 1 and panel.series[0].id == forecaster.target_col:
         del columns[forecaster.id_col]
     return to_frame(columns, panel.style, id_col=forecaster.id_col, time_cols=[forecaster.time_col])
+
+
+def _training_frame(planned: Plan) -> Any:
+    panel = planned.panel
+    series = tuple(one.until(len(one) - planned.tested) for one in panel.series)
+    return as_frame(dataclasses.replace(panel, series=series), planned.forecaster)

@@ -105,7 +105,7 @@ def judge(panel: Panel, backtest: Backtest, *, name: str, season: int) -> tuple[
 
 
 def _check_unseen(panel: Panel, fitted: Fitted, *, horizon: int, n_windows: int, step_size: int) -> None:
-    ends = {tail.id: tail.times[-1] for tail in fitted.tails}
+    ends = fitted.trained_until
     for one in panel.series:
         first = origins(len(one), horizon=horizon, n_windows=n_windows, step_size=step_size)[0]
         if one.id in ends and one.times[first] <= ends[one.id]:

@@ -26,6 +26,7 @@ from peephole.data import (
     join_windows,
     training_cut,
 )
+from peephole.errors import DataError
 from peephole.nn import Network
 from peephole.spec import MLPSpec, NetworkSpec, to_dict
 from peephole.tasks.echo import Echo, diagnose_echo
@@ -50,7 +51,8 @@ class Fitted:
         frequency: step of the training data.
         season: steps of a season.
         style: make of the training frame.
-        tails: the last ``lags`` values of each series, without gaps.
+        tails: the history to go on from: the last ``lags`` values of each series, without gaps.
+        trained_until: the last time of each series' training data by id.
         training: how training went; None for a loaded forecaster.
         echo: whether the forecasts of the validation part only echo the last value; None without one.
     """
@@ -64,6 +66,7 @@ class Fitted:
     season: int
     style: Style
     tails: Sequence[Series]
+    trained_until: Mapping[str, Any]
     training: TrainingResult | None = None
     echo: Echo | None = None
 
@@ -142,10 +145,40 @@ def fit_network(
         frequency=panel.frequency,
         season=parameters["season_length"] or panel.frequency.season,
         style=panel.style,
-        tails=[_tail(one, parameters) for one in panel.series],
+        tails=[tail(one, parameters) for one in panel.series],
+        trained_until={one.id: one.times[-1] for one in panel.series},
         training=training,
     )
     return _with_echo(fitted, windows[1])
+
+
+def tail(series: Series, parameters: Mapping[str, Any]) -> Series:
+    """The last ``lags`` values of a series, its gaps filled.
+
+    Raises:
+        DataError: where there are fewer.
+    """
+    lags = int(parameters["lags"])
+    if len(series) < lags:
+        raise DataError(
+            f"series {series.id!r}: a history must hold at least lags = {lags} values (got {len(series)}); "
+            "bring a longer one"
+        )
+    values = fill_gaps(series.values, parameters["fill"], series=series.id)
+    return Series(series.id, series.times[-lags:], values[-lags:])
+
+
+def check_step(panel: Panel, fitted: Fitted) -> None:
+    """Check that the times of a panel are as far apart as those of the training data.
+
+    Raises:
+        DataError: where they are not.
+    """
+    if panel.frequency != fitted.frequency:
+        raise DataError(
+            f"{panel.source}: the step must be that of the training data (got {panel.frequency.name!r}, trained on "
+            f"{fitted.frequency.name!r}); bring the series to that step"
+        )
 
 
 def _prepare(panel: Panel, parameters: Mapping[str, Any]) -> tuple[dict[str, Scaler], Scaler, tuple[Windows, Windows]]:
@@ -199,12 +232,6 @@ def _identity(windows: tuple[Windows, Windows], spec: NetworkSpec, parameters: M
         digest.update(part.inputs.tobytes())
         digest.update(part.targets.tobytes())
     return digest.hexdigest()
-
-
-def _tail(series: Series, parameters: Mapping[str, Any]) -> Series:
-    values = fill_gaps(series.values, parameters["fill"], series=series.id)
-    lags = int(parameters["lags"])
-    return Series(series.id, series.times[-lags:], values[-lags:])
 
 
 def _with_echo(fitted: Fitted, validation: Windows) -> Fitted:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
+from dataclasses import replace
 from typing import Any, Literal, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peephole.data import Panel, Series, Style, fill_gaps, read_panel, to_frame
+from peephole.data import Panel, Style, read_panel, to_frame
 from peephole.data.fill import Fill
 from peephole.data.frames import DEFAULT_ID
-from peephole.data.frequency import Frequency
 from peephole.data.scaling import Scaling
-from peephole.errors import ArgumentError, DataError
+from peephole.errors import ArgumentError
 from peephole.tasks import saving
 from peephole.tasks.backtest import Backtest, check_windows
 from peephole.tasks.echo import EchoWarning
 from peephole.tasks.evaluation import Evaluation, judge, rolling
-from peephole.tasks.fitting import Fitted, fit_network
+from peephole.tasks.fitting import Fitted, check_step, fit_network, tail
 from peephole.tasks.parameters import check_parameters
 from peephole.training import ProgressCallback
 
@@ -177,7 +177,8 @@ class Forecaster:
         """Forecast what follows.
 
         Args:
-            frame: the history to forecast from, as for :meth:`fit`; None goes on from the end of the training data.
+            frame: the history to forecast from, as for :meth:`fit`; None goes on from the end of the training data, or
+                of what :meth:`set_history` gave.
 
         Returns:
             A frame of the make of the one that came in: id, time and the forecast, in a column called as the network.
@@ -186,28 +187,35 @@ class Forecaster:
             ArgumentError: before :meth:`fit`.
             DataError: for a history that cannot be used.
         """
-        fitted = self._fitted()
-        style, frequency, histories = fitted.style, fitted.frequency, fitted.tails
-        if frame is not None:
-            panel = self._read(frame, constant_allowed=True)
-            self._check_step(panel)
-            style, frequency = panel.style, panel.frequency
-            histories = [
-                Series(one.id, one.times, fill_gaps(one.values, self.fill, series=one.id)) for one in panel.series
-            ]
-        for one in histories:
-            if len(one) < self.lags:
-                raise DataError(
-                    f"series {one.id!r}: a history must hold at least lags = {self.lags} values (got {len(one)}); "
-                    "bring a longer one"
-                )
+        fitted = self._fitted() if frame is None else self._known(frame)
+        histories = fitted.tails
         forecasts = fitted.forecast([(one.id, one.values) for one in histories])
         columns = {
             self.id_col: np.repeat(np.array([one.id for one in histories]), self.horizon),
-            self.time_col: np.concatenate([frequency.after(one.times[-1], self.horizon) for one in histories]),
+            self.time_col: np.concatenate([fitted.frequency.after(one.times[-1], self.horizon) for one in histories]),
             self.network: forecasts.ravel(),
         }
-        return to_frame(columns, style, id_col=self.id_col, time_cols=[self.time_col])
+        return to_frame(columns, fitted.style, id_col=self.id_col, time_cols=[self.time_col])
+
+    def set_history(self, frame: object) -> Self:
+        """Go on from the end of another table: newer values, or other series. The weights stay as they are.
+
+        :meth:`predict` then forecasts what follows on it, and :meth:`save` keeps its end in place of the training
+        data's. What counts as seen in training does not change.
+
+        Args:
+            frame: the new history, as for :meth:`fit`, of the step of the training data and with at least ``lags``
+                values of each series.
+
+        Returns:
+            The forecaster itself.
+
+        Raises:
+            ArgumentError: before :meth:`fit`.
+            DataError: for a history that cannot be used; the old one is then kept.
+        """
+        self.fitted_ = self._known(frame)
+        return self
 
     def cross_validate(
         self,
@@ -336,13 +344,12 @@ class Forecaster:
             raise ArgumentError("Forecaster: must be fitted first; call fit(frame), or load a saved one")
         return cast("Fitted", fitted)
 
-    def _check_step(self, panel: Panel) -> None:
-        trained: Frequency = self._fitted().frequency
-        if panel.frequency != trained:
-            raise DataError(
-                f"{panel.source}: the step must be that of the training data (got {panel.frequency.name!r}, trained on "
-                f"{trained.name!r}); bring the series to that step"
-            )
+    def _known(self, frame: object) -> Fitted:
+        """What was learned, with the end of another table as the history."""
+        fitted = self._fitted()
+        panel = self._read(frame, constant_allowed=True)
+        check_step(panel, fitted)
+        return replace(fitted, style=panel.style, tails=[tail(one, self.get_params()) for one in panel.series])
 
     def _backtest(
         self,
@@ -361,7 +368,7 @@ class Forecaster:
         panel = self._read(frame)
         learned = self._fitted() if fitted else None
         if learned is not None:
-            self._check_step(panel)
+            check_step(panel, learned)
         windows = (n_windows, step)
         return panel, rolling(panel, parameters, windows=windows, refit=refit, fitted=learned, progress=progress)
 

@@ -51,9 +51,10 @@ def save(
             **asdict(fitted.style),
         },
         "history": {
-            tail.id: {"times": _plain_times(tail), "values": [float(value) for value in tail.values]}
+            tail.id: {"times": [_plain_time(time) for time in tail.times], "values": [float(v) for v in tail.values]}
             for tail in fitted.tails
         },
+        "trained_until": {name: _plain_time(time) for name, time in fitted.trained_until.items()},
         "parameters": {name: _plain(value) for name, value in parameters.items()},
     }
     weights = cast("Mapping[str, Array]", fitted.network.to_arrays())
@@ -99,6 +100,7 @@ def _fitted(task: Mapping[str, Any], network: Network) -> Fitted:
     dtype = np.int64 if style.time_kind == "integer" else "datetime64[us]"
     history = cast("Mapping[str, Any]", task["history"])
     scaling = cast("Mapping[str, Any]", task["scaling"])
+    ends = cast("Mapping[str, Any]", task["trained_until"])
     return Fitted(
         network=network,
         lags_as_steps=task["lags_as"] == "steps",
@@ -112,13 +114,12 @@ def _fitted(task: Mapping[str, Any], network: Network) -> Fitted:
             Series(name, np.array(entry["times"], dtype=dtype), np.array(entry["values"], dtype=np.float64))
             for name, entry in history.items()
         ],
+        trained_until={name: np.array([time], dtype=dtype)[0] for name, time in ends.items()},
     )
 
 
-def _plain_times(series: Series) -> list[Any]:
-    if series.times.dtype.kind == "M":
-        return [str(time) for time in series.times]
-    return [int(time) for time in series.times]
+def _plain_time(time: Any) -> int | str:
+    return str(time) if np.asarray(time).dtype.kind == "M" else int(time)
 
 
 def _plain(value: object) -> object:
