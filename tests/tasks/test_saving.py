@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import operator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,28 @@ def test_parameters_of_another_version_are_named(tmp_path: Path) -> None:
     model["task"]["parameters"]["attention"] = True
     file.write_text(json.dumps(model))
     with pytest.raises(ArtifactError, match="do not fit this version"):
+        Forecaster.load(tmp_path / "model")
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "none": lambda history: history.clear(),
+    "fewer values": lambda history: history["y"]["values"].pop(),
+    "fewer times": lambda history: history["y"]["times"].pop(),
+    "a gap": lambda history: operator.setitem(history["y"]["values"], 0, None),
+    "an infinity": lambda history: operator.setitem(history["y"]["values"], 0, math.inf),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_history_that_no_forecast_can_go_on_from_is_refused(
+    damage: Callable[[dict[str, Any]], object], tmp_path: Path
+) -> None:
+    small().fit(wide(40)).save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    model = json.loads(file.read_text())
+    damage(model["task"]["history"])
+    file.write_text(json.dumps(model))
+    with pytest.raises(ArtifactError, match="history"):
         Forecaster.load(tmp_path / "model")
 
 

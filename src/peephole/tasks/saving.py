@@ -101,6 +101,8 @@ def _fitted(task: Mapping[str, Any], network: Network) -> Fitted:
     history = cast("Mapping[str, Any]", task["history"])
     scaling = cast("Mapping[str, Any]", task["scaling"])
     ends = cast("Mapping[str, Any]", task["trained_until"])
+    if not history:
+        raise ValueError("history is empty")
     return Fitted(
         network=network,
         lags_as_steps=task["lags_as"] == "steps",
@@ -110,12 +112,17 @@ def _fitted(task: Mapping[str, Any], network: Network) -> Fitted:
         frequency=parse_frequency(frame["freq"]),
         season=int(frame["season_length"]),
         style=style,
-        tails=[
-            Series(name, np.array(entry["times"], dtype=dtype), np.array(entry["values"], dtype=np.float64))
-            for name, entry in history.items()
-        ],
+        tails=[_tail(name, entry, dtype, lags=int(task["lags"])) for name, entry in history.items()],
         trained_until={name: np.array([time], dtype=dtype)[0] for name, time in ends.items()},
     )
+
+
+def _tail(name: str, entry: Mapping[str, Any], dtype: Any, *, lags: int) -> Series:
+    """The history of one series, of which a forecast takes every value."""
+    tail = Series(name, np.array(entry["times"], dtype=dtype), np.array(entry["values"], dtype=np.float64))
+    if tail.times.shape != (lags,) or tail.values.shape != (lags,) or not np.isfinite(tail.values).all():
+        raise ValueError(f"history of series {name!r} must be {lags} times and as many finite values")
+    return tail
 
 
 def _plain_time(time: Any) -> int | str:
