@@ -14,9 +14,11 @@ settings.load_profile("peephole")
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets; without it the test is skipped, for the product itself does not need it."""
-    beside_checkout = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("PEEPHOLE_DATA", beside_checkout))
+    """The folder of real data sets. Where nobody has them the test is skipped, for the product does not need them."""
+    told = os.environ.get("PEEPHOLE_DATA")
+    folder = Path(told) if told else Path(__file__).parents[2] / "shared" / "data"
+    if told and not folder.is_dir():
+        pytest.fail(f"PEEPHOLE_DATA must name the folder of the real data sets (got {told}, which is no folder)")
     if not folder.is_dir():
         pytest.skip("needs the real data sets; set PEEPHOLE_DATA to their folder")
     return folder
