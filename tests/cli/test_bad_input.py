@@ -99,9 +99,13 @@ SETTINGS = {
     "too many windows": Case(refused_data(as_it_is, "--test-windows", "40"), ("lower --test-windows, --test-step",)),
     "frequency": Case(refused_data(as_it_is, "--freq", "fortnight"), ("freq", "'fortnight'")),
     "other frequency": Case(refused_data(as_it_is, "--freq", "h"), ("2021-01-01 01:00",)),
+    "no frequency": Case(refused_data(as_it_is, "--freq", "9" * 30 + "D"), ("freq: must be a whole number",)),
+    "season": Case(refused_data(as_it_is, "--season-length", "100"), ("one season of 100", "lower --season-length")),
     "no number": Case(refused_data(as_it_is, "--lags", "many"), ("--lags", "valid integer")),
     "unknown filling": Case(refused_data(as_it_is, "--fill", "zero"), ("'zero'", "forward")),
     "unknown option": Case(refused_data(as_it_is, "--lag", "3"), ("No such option", "--lags")),
+    "more memory than there is": Case(refused_data(as_it_is, "--hidden-size", "1000000"), ("not enough memory",)),
+    "seed": Case(refused_data(as_it_is, "--seed", str(2**63)), ("seed must be", "at most 9223372036854775807")),
     "no target": Case(lambda place: peephole("fit", "forecast", place / "a.csv"), ("Missing option",)),
     "diverged": Case(refused_data(as_it_is, "--learning-rate", "1e30", "--no-anchor-last"), ("lower --learning-rate",)),
 }

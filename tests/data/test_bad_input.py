@@ -139,7 +139,7 @@ def test_the_hour_that_daylight_saving_repeats_is_named() -> None:
         read_panel(pd.DataFrame({"ds": hours, "y": np.arange(49)}))
 
 
-@pytest.mark.parametrize("freq", ["fortnight", "0h", -1, True, ""])
+@pytest.mark.parametrize("freq", ["fortnight", "0h", -1, True, "", "²", 10**20, "9999999999999D"])
 def test_unknown_frequency_is_named(freq: Any) -> None:
     with pytest.raises(ArgumentError, match="freq"):
         read_panel(pd.DataFrame({"ds": [1, 2, 3], "y": [1.0, 2.0, 4.0]}), freq=freq)

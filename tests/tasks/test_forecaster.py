@@ -44,6 +44,7 @@ def _bad_values() -> list[tuple[str, Any]]:
     for name, rule in RULES.items():
         if isinstance(rule, Whole):
             values: list[Any] = [rule.minimum - 1, 2.5, "3", True] + ([] if rule.optional else [None])
+            values += [] if rule.maximum is None else [rule.maximum + 1]
         elif isinstance(rule, Number):
             values = [rule.low - 1, rule.high, np.nan, "3", True] + ([] if rule.optional else [None])
             values += [] if rule.closed else [rule.low]

@@ -99,6 +99,16 @@ def run(arguments: Sequence[str]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         console.fail(f"{where}{error.strerror or error}")
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        console.fail("not enough memory for this; choose a smaller network, fewer lags or smaller batches")
+        return 2
     if code == _INTERRUPTED:  # newer versions of typer return it, older ones raise
         console.fail("interrupted; nothing was written")
     return code if isinstance(code, int) else 0
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether memory was refused; torch says that of the processor's memory in the text alone."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -72,8 +72,9 @@ def plan(file: Path, parameters: Mapping[str, Any], *, n_windows: int | None, st
         n_windows = usual_windows(min(len(one) for one in panel.series), horizon)
     if n_windows:
         check_windows(n_windows, step)
+        season = forecaster.season_length or panel.frequency.season
         for one in panel.series:
-            check_room(one, needed=lags + horizon, horizon=horizon, n_windows=n_windows, step_size=step)
+            check_room(one, needed=lags + horizon, season=season, horizon=horizon, n_windows=n_windows, step_size=step)
     # told from here on: the step of all the data is also that of its first part
     forecaster.set_params(freq=panel.frequency.name)
     return Plan(forecaster=forecaster, panel=panel, n_windows=n_windows, step_size=step)

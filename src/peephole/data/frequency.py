@@ -24,6 +24,7 @@ _SPELLINGS = {"H": "h", "T": "min", "S": "s", "d": "D", "w": "W", "A": "Y"}
 _SEASONS = {"min": 1440, "h": 24, "D": 7, "W": 52, "M": 12, "Q": 4, "Y": 1, "B": 5}
 _FORM = re.compile(r"(\d*)\s*(us|ms|s|min|h|D|W|B|[MQYA][SE]?|H|T|S|d|w)(-\w{3})?$")
 _LONGEST_MONTH_TEST = 27
+_LONGEST = 2**53  # in microseconds 285 years, of which a thousand steps still fit into 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +116,22 @@ def parse_frequency(freq: str | int) -> Frequency:
     Raises:
         ArgumentError: for anything else.
     """
-    text = str(freq).strip()
-    if text.isdigit() and int(text) > 0 and not isinstance(freq, bool):
-        return Frequency("step", int(text))
-    found = _FORM.fullmatch(text)
-    count = int(found[1] or 1) if found else 0
-    if found is None or not count:
+    found = None if isinstance(freq, bool) else _parsed(str(freq).strip())
+    if found is None or not 0 < found.count <= _LONGEST:
         raise ArgumentError(
             f"freq: must be a whole number, or a unit with a count before it (got {freq!r}); "
             "for example h, 15min, D, B, W, MS, ME, QS, YS, or None to infer it"
         )
-    name = _SPELLINGS.get(found[2], found[2])
+    return found
+
+
+def _parsed(text: str) -> Frequency | None:
+    if text.isdecimal():
+        return Frequency("step", int(text))
+    found = _FORM.fullmatch(text)
+    if found is None:
+        return None
+    count, name = int(found[1] or 1), _SPELLINGS.get(found[2], found[2])
     if name == "B":
         return Frequency("business_day", count)
     if name in _MICROSECONDS:

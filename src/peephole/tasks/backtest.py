@@ -66,14 +66,20 @@ def check_windows(n_windows: object, step_size: object) -> None:
             raise ArgumentError(f"Forecaster: {name} must be a whole number of at least 1 (got {value!r})")
 
 
-def check_room(series: Series, *, needed: int, horizon: int, n_windows: int, step_size: int) -> None:
-    """Check that a series holds what is needed before its first origin.
+def check_room(series: Series, *, needed: int, season: int, horizon: int, n_windows: int, step_size: int) -> None:
+    """Check that a series holds what is needed before its first origin: for the network, and a season for its baseline.
 
     Raises:
         DataError: where it does not.
     """
     tested = horizon + (n_windows - 1) * step_size
-    if len(series) - tested < needed:
+    room = len(series) - tested
+    if needed <= room < season:
+        raise DataError(
+            f"series {series.id!r}: must have one season of {season} values before the {tested} that are tested "
+            f"(got {room}); lower season_length or n_windows, or bring a longer series"
+        )
+    if room < needed:
         raise DataError(
             f"series {series.id!r}: must have {needed} values before the {tested} that {n_windows} windows of "
             f"{horizon} test (got {len(series)} in all); lower n_windows, step_size, lags or horizon"

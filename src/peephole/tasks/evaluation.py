@@ -64,9 +64,10 @@ def rolling(
     """
     lags, horizon = int(parameters["lags"]), int(parameters["horizon"])
     n_windows, step_size = windows
+    season = parameters["season_length"] or panel.frequency.season
     for one in panel.series:
         needed = lags if fitted is not None else lags + horizon
-        check_room(one, needed=needed, horizon=horizon, n_windows=n_windows, step_size=step_size)
+        check_room(one, needed=needed, season=season, horizon=horizon, n_windows=n_windows, step_size=step_size)
     if fitted is not None:
         _check_unseen(panel, fitted, horizon=horizon, n_windows=n_windows, step_size=step_size)
     current = fitted
@@ -86,7 +87,7 @@ def rolling(
         horizon=horizon,
         n_windows=n_windows,
         step_size=step_size,
-        season=parameters["season_length"] or panel.frequency.season,
+        season=season,
         fill=parameters["fill"],
     )
 

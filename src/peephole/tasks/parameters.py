@@ -16,21 +16,25 @@ from peephole.tasks.networks import check_network
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number of at least ``minimum``."""
+    """A whole number of at least ``minimum`` and at most ``maximum``, where there is one."""
 
     minimum: int
+    maximum: int | None = None
     optional: bool = False
 
     def accepts(self, value: object) -> bool:
         """Whether the rule holds."""
         if value is None:
             return self.optional
-        return not isinstance(value, bool) and isinstance(value, numbers.Integral) and int(value) >= self.minimum
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            return False
+        return self.minimum <= int(value) and (self.maximum is None or int(value) <= self.maximum)
 
     @property
     def rule(self) -> str:
         """The rule in words."""
-        return f"must be a whole number of at least {self.minimum}{', or None' if self.optional else ''}"
+        most = "" if self.maximum is None else f" and at most {self.maximum}"
+        return f"must be a whole number of at least {self.minimum}{most}{', or None' if self.optional else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,15 @@ class Text:
         return "must be a text that is not empty"
 
 
+_MOST_UNITS, _MOST_LAYERS = 1_000_000, 1000  # the weights of fewer may already fill any memory
+_LARGEST_SEED = 2**63 - 1  # of torch's generators
+
 RULES: Mapping[str, Whole | Number | Choice | Text] = MappingProxyType(
     {
         "lags": Whole(1),
         "horizon": Whole(1),
-        "hidden_size": Whole(1),
-        "num_layers": Whole(1),
+        "hidden_size": Whole(1, _MOST_UNITS),
+        "num_layers": Whole(1, _MOST_LAYERS),
         "lags_as": Choice(("steps", "features")),
         "anchor_last": Choice((True, False)),
         "scaling": Choice(SCALINGS),
@@ -110,7 +117,7 @@ RULES: Mapping[str, Whole | Number | Choice | Text] = MappingProxyType(
         "validation_fraction": Number(0, 1, closed=True),
         "weight_decay": Number(0, closed=True),
         "clip_norm": Number(0, optional=True),
-        "seed": Whole(0),
+        "seed": Whole(0, _LARGEST_SEED),
     }
 )
 """Every parameter whose rule stands by itself; ``network`` and ``freq`` are checked where they are read."""
