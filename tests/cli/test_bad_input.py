@@ -213,6 +213,8 @@ def nothing(_place: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...], tuple[str, ...]]] = {
     "newer model": (lambda place: model_json(place, "format_version", 99), ("predict", "run"), ("version 99",)),
     "newer run": (lambda place: config_json(place, "format_version", 99), ("evaluate", "run"), ("newer Peephole",)),
+    "no settings": (lambda place: config_json(place, "settings", {}), ("evaluate", "run"), ("test_windows", "--data")),
+    "no data": (lambda place: config_json(place, "data", {}), ("evaluate", "run"), ("lacks the settings or the data",)),
     "no JSON": (
         lambda place: (place / "run" / "model" / "model.json").write_text("{"),
         ("predict", "run"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,25 +114,39 @@ def test_parameters_of_another_version_are_named(tmp_path: Path) -> None:
         Forecaster.load(tmp_path / "model")
 
 
-DAMAGES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "none": lambda history: history.clear(),
-    "fewer values": lambda history: history["y"]["values"].pop(),
-    "fewer times": lambda history: history["y"]["times"].pop(),
-    "a gap": lambda history: operator.setitem(history["y"]["values"], 0, None),
-    "an infinity": lambda history: operator.setitem(history["y"]["values"], 0, math.inf),
+def set_in(*path: str, value: object) -> Callable[[Any], object]:
+    """Change one entry of a task."""
+
+    def damage(task: Any) -> None:
+        for name in path[:-1]:
+            task = task[name]
+        task[path[-1]] = value
+
+    return damage
+
+
+DAMAGES: dict[str, tuple[Callable[[Any], object], str]] = {
+    "no history": (set_in("history", value={}), "history is empty"),
+    "fewer values": (lambda task: task["history"]["y"]["values"].pop(), "history of series 'y' must be 6 times"),
+    "fewer times": (lambda task: task["history"]["y"]["times"].pop(), "history of series 'y' must be 6 times"),
+    "a gap": (lambda task: task["history"]["y"]["values"].insert(0, None), "history of series 'y' must be 6 times"),
+    "an infinity": (set_in("history", "y", "values", value=[np.inf] * 6), "history of series 'y' must be 6 times"),
+    "no scale": (set_in("scaling", "series", "y", "std", value=0.0), "a positive std"),
+    "another horizon": (set_in("horizon", value=9), "must agree with it on lags, horizon"),
+    "other lags": (set_in("parameters", "lags", value=5), "must agree with it on lags"),
+    "no time": (set_in("trained_until", "y", value="soon"), "no forecast this version understands"),
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_history_that_no_forecast_can_go_on_from_is_refused(
-    damage: Callable[[dict[str, Any]], object], tmp_path: Path
-) -> None:
-    small().fit(wide(40)).save(tmp_path / "model")
+@pytest.mark.parametrize("name", DAMAGES)
+def test_an_altered_task_is_refused_before_it_forecasts(name: str, tmp_path: Path) -> None:
+    damage, says = DAMAGES[name]
+    small(network="lstm").fit(wide(40)).save(tmp_path / "model")
     file = tmp_path / "model" / "model.json"
     model = json.loads(file.read_text())
-    damage(model["task"]["history"])
+    damage(model["task"])
     file.write_text(json.dumps(model))
-    with pytest.raises(ArtifactError, match="history"):
+    with pytest.raises(ArtifactError, match=says):
         Forecaster.load(tmp_path / "model")
 
 

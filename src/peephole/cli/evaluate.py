@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from peephole.cli import console, runs
-from peephole.errors import ArgumentError, DataError
+from peephole.errors import ArgumentError, ArtifactError, DataError
 
 EXAMPLES = """
 Examples:
@@ -74,7 +74,7 @@ def _own(run: runs.Run | None, folder: Path, windows: int | None, step: int | No
     """The run's data file, unchanged, and the windows of its test."""
     if run is None:
         raise ArgumentError(f"DIR: {folder} is a model without its run; name a table to test on with --data")
-    kept, kept_step = int(run.settings["test_windows"]), int(run.settings["test_step"])
+    kept, kept_step = _setting(run, "test_windows"), _setting(run, "test_step")
     if not kept:
         raise ArgumentError(f"DIR: {folder} kept nothing for a test (--test-windows 0); name newer data with --data")
     file = run.data_file
@@ -83,3 +83,13 @@ def _own(run: runs.Run | None, folder: Path, windows: int | None, step: int | No
         state = "has changed since" if file.is_file() else "is no longer there since"
         raise DataError(f"{file}: the data {state} the fit; bring it back, or name a table with --data")
     return file, kept if windows is None else windows, kept_step if step is None else step
+
+
+def _setting(run: runs.Run, name: str) -> int:
+    value = run.settings.get(name)
+    if not isinstance(value, int):
+        raise ArtifactError(
+            f"DIR: {run.folder / runs.CONFIG} must say {name} as a whole number (got {value!r}); "
+            "bring it back, or name a table to test on with --data"
+        )
+    return value

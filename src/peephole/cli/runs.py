@@ -157,13 +157,18 @@ def read(folder: Path) -> Run:
     if not (folder / CONFIG).is_file():
         raise ArtifactError(f"DIR: {folder} is no run: it has no {CONFIG}; give the --out folder of peephole fit")
     document = _read_json(folder / CONFIG)
-    if document.get("format") != FORMAT or not isinstance(document.get("settings"), dict):
+    if document.get("format") != FORMAT:
         raise ArtifactError(f"DIR: {folder / CONFIG} does not describe a run of peephole fit")
     made_by = document.get("format_version")
     if not isinstance(made_by, int) or made_by > FORMAT_VERSION:
         raise ArtifactError(
             f"DIR: {folder} was made by a newer Peephole ({document.get('peephole_version')}, run format {made_by}; "
             f"this one reads up to {FORMAT_VERSION}); install that version"
+        )
+    settings, data = document.get("settings"), document.get("data")
+    if not isinstance(settings, dict) or not isinstance(data, dict) or not {"file", "sha256"} <= data.keys():
+        raise ArtifactError(
+            f"DIR: {folder / CONFIG} lacks the settings or the data of its run; bring it back, or fit anew"
         )
     metrics = _read_json(folder / METRICS) if (folder / METRICS).is_file() else None
     return Run(folder=folder, config=document, metrics=metrics)

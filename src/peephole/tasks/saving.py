@@ -15,11 +15,13 @@ from peephole.data import Scaler, Series, Style
 from peephole.data.frequency import parse_frequency
 from peephole.errors import ArtifactError
 from peephole.nn import Network
+from peephole.runtime.forecast import ForecastTask
 from peephole.tasks.fitting import Fitted
 
 _Built = TypeVar("_Built")
 
 KIND = "forecast"
+_SAID_TWICE = ("lags", "horizon", "lags_as")  # to the runtime in the task, to the estimator in its parameters
 
 
 def save(
@@ -75,11 +77,16 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
     network.load_arrays({name: tensor.copy() for name, tensor in saved.weights.items()})  # read-only as they were read
     network.eval()
     try:
-        return dict(task["parameters"]), _fitted(task, network)
+        parameters = dict(task["parameters"])
+        if any(parameters[name] != task[name] for name in _SAID_TWICE):
+            raise ValueError(f"its parameters must agree with it on {', '.join(_SAID_TWICE)}")
+        fitted = _fitted(task, network)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
             f"artifact: the task in {os.fspath(path)} is no forecast this version understands ({error!r})"
         ) from error
+    ForecastTask.read(task, saved.network)  # what the runtime asks of it holds here too
+    return parameters, fitted
 
 
 def build(make: Callable[..., _Built], parameters: Mapping[str, Any]) -> _Built:
