@@ -3,10 +3,11 @@
 //     vector_math_test [--every N] [--time]
 //
 // Of all floats every Nth is looked at, and all beside the points where the computation changes; --every 1 looks at all
-// of them (minutes). Doubles are looked at in runs of neighbours, so many as suit N. --time prints nanoseconds instead.
+// of them (minutes). Doubles are looked at in runs of neighbours, as many as suit N. --time prints nanoseconds instead.
 // Each instruction set that the compiler and the processor have is tested; one that is left out is named.
 #include "vector_math_test.hpp"
 
+#include <algorithm>
 #include <cfloat>
 #include <chrono>
 #include <cmath>
@@ -255,6 +256,9 @@ void visit_seams(Trial<Real>& trial, Rank<Real> reach) {
     trial.visit_beside(static_cast<Real>(n), reach);
   }
   for (Real x = std::numeric_limits<Real>::max() / 2 + 1; x > 0; x /= 2) trial.visit_beside(x, reach);
+  // Where the errors of all floats are largest.
+  trial.visit_beside(static_cast<Real>(0x1.09bde6p-1), reach);
+  trial.visit_beside(static_cast<Real>(0x1.0a47d2p+4), reach);
   trial.visit_beside(0, reach);
   trial.visit_beside(std::numeric_limits<Real>::max(), reach);
 }
@@ -285,7 +289,8 @@ void test_doubles(const std::vector<VectorMath>& all, std::uint32_t every) {
   const std::uint64_t runs = (std::uint64_t{1} << 26) / every;
   for (std::uint64_t run = 0; run < runs; ++run) {
     const double bounds[] = {1, 8, 40, 760};
-    const double x = run % 8 == 0 ? std::ldexp(draw(), static_cast<int>(1100 * (draw() - 1))) : bounds[run % 4] * draw();
+    const double tiny = std::ldexp(draw(), static_cast<int>(1100 * (draw() - 1)));
+    const double x = run % 8 == 0 ? tiny : bounds[run % 4] * draw();
     const std::uint64_t first = rank(x);
     trial.visit(first, first + 3, 1);
   }
