@@ -113,6 +113,7 @@ DEFINE_ENTRY(float, f32)
 DEFINE_ENTRY(double, f64)
 
 using Address = std::uintptr_t;
+using Run = decltype(peephole_threads::run);
 
 peephole_workspace workspace_at(Address address, std::size_t bytes) {
   return {reinterpret_cast<void*>(address), bytes};
@@ -120,7 +121,7 @@ peephole_workspace workspace_at(Address address, std::size_t bytes) {
 
 template <class Real>
 int run_forward(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
-                const peephole_workspace& workspace) {
+                const peephole_workspace& workspace, const peephole_threads& threads) {
   using E = Entry<Real>;
   typename E::Weights weights{};
   typename E::Inputs inputs{};
@@ -131,12 +132,12 @@ int run_forward(const peephole_cell& cell, const peephole_sizes& sizes, const nb
   addresses.fill(tape, tape_fields);
   addresses.refuse_the_rest();
   const nb::gil_scoped_release released;
-  return E::forward(&cell, &sizes, &weights, &inputs, &tape, &workspace);
+  return E::forward(&cell, &sizes, &weights, &inputs, &tape, &workspace, &threads);
 }
 
 template <class Real>
 int run_backward(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
-                 const peephole_workspace& workspace) {
+                 const peephole_workspace& workspace, const peephole_threads& threads) {
   using E = Entry<Real>;
   typename E::Weights weights{};
   typename E::Inputs inputs{};
@@ -151,7 +152,7 @@ int run_backward(const peephole_cell& cell, const peephole_sizes& sizes, const n
   addresses.fill(gradients, gradient_fields);
   addresses.refuse_the_rest();
   const nb::gil_scoped_release released;
-  return E::backward(&cell, &sizes, &weights, &inputs, &tape, &errors, &gradients, &workspace);
+  return E::backward(&cell, &sizes, &weights, &inputs, &tape, &errors, &gradients, &workspace, &threads);
 }
 
 template <class Real>
@@ -190,21 +191,28 @@ void bind_cell(nb::module_& m) {
 void bind_passes(nb::module_& m) {
   m.def("workspace_bytes",
         [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H, std::int64_t P,
-           bool backward, std::size_t real_bytes) {
+           bool backward, std::size_t real_bytes, std::int32_t threads) {
           const peephole_sizes sizes{T, B, I, H, P, 0};
-          return peephole_workspace_bytes(&cell, &sizes, pass_of(backward), real_bytes);
+          return peephole_workspace_bytes(&cell, &sizes, pass_of(backward), real_bytes, threads);
+        });
+  m.def("worthwhile_threads",
+        [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H, std::int64_t P,
+           bool backward, std::int32_t most) {
+          const peephole_sizes sizes{T, B, I, H, P, 0};
+          return peephole_worthwhile_threads(&cell, &sizes, pass_of(backward), most);
         });
   m.def("run", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H,
                   std::int64_t P, bool reverse, bool backward, bool is_double, const nb::dict& addresses,
-                  Address workspace, std::size_t workspace_bytes) {
+                  Address workspace, std::size_t workspace_bytes, std::int32_t thread_count, Address runner) {
     const peephole_sizes sizes{T, B, I, H, P, reverse};
     const peephole_workspace memory = workspace_at(workspace, workspace_bytes);
+    const peephole_threads threads{thread_count, reinterpret_cast<Run>(runner), nullptr};
     if (backward) {
-      return is_double ? run_backward<double>(cell, sizes, addresses, memory)
-                       : run_backward<float>(cell, sizes, addresses, memory);
+      return is_double ? run_backward<double>(cell, sizes, addresses, memory, threads)
+                       : run_backward<float>(cell, sizes, addresses, memory, threads);
     }
-    return is_double ? run_forward<double>(cell, sizes, addresses, memory)
-                     : run_forward<float>(cell, sizes, addresses, memory);
+    return is_double ? run_forward<double>(cell, sizes, addresses, memory, threads)
+                     : run_forward<float>(cell, sizes, addresses, memory, threads);
   });
 }
 
@@ -224,6 +232,24 @@ void bind_dense(nb::module_& m) {
   });
 }
 
+void bind_instruction_sets(nb::module_& m) {
+  m.def("isa_names", [] {
+    nb::list names;
+    for (int index = 0; peephole_isa_name(index) != nullptr; ++index) names.append(peephole_isa_name(index));
+    return names;
+  });
+  m.def("isa_runs", &peephole_isa_runs);
+  m.def("isa", &peephole_isa);
+  m.def("force_isa", [](const char* name) { return peephole_force_isa(*name == '\0' ? nullptr : name); });
+  m.def("peak", &peephole_peak, nb::call_guard<nb::gil_scoped_release>());
+  m.def("activate", [](std::int32_t activation, bool is_double, Address z, Address y, std::int64_t count) {
+    return is_double ? peephole_activate_f64(activation, reinterpret_cast<const double*>(z),
+                                             reinterpret_cast<double*>(y), count)
+                     : peephole_activate_f32(activation, reinterpret_cast<const float*>(z),
+                                             reinterpret_cast<float*>(y), count);
+  });
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -237,6 +263,7 @@ NB_MODULE(_native, m) {
   bind_cell(m);
   bind_passes(m);
   bind_dense(m);
+  bind_instruction_sets(m);
   m.def("abi_version", &peephole_abi_version);
   m.def("status_text", &peephole_status_text);
 }

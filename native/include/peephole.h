@@ -1,8 +1,8 @@
 /* Peephole: the whole LSTM family and the simple recurrent network, forward and backward through time.
  *
  * A C interface of raw pointers and sizes. No function allocates, throws, prints, or keeps anything between calls: the
- * caller owns every buffer, the workspace included. Calls on different buffers may run at the same time. The same
- * arguments give the same bits, run after run.
+ * caller owns every buffer, the workspace included, and lends the threads that a pass may use. Calls on different
+ * buffers may run at the same time. The same arguments and threads give the same bits, run after run.
  *
  * Notation (docs: the mathematics): sizes T steps, B rows of the batch, I input features, N memory blocks of C cells,
  * H = N*C cells, P the size of h (H without projection), K rows of the stacked weights. Arrays are dense, row-major and
@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEEPHOLE_ABI_VERSION 1
+#define PEEPHOLE_ABI_VERSION 2
 
 #if defined(__cplusplus)
 #define PEEPHOLE_NOEXCEPT noexcept
@@ -45,7 +45,8 @@ typedef enum peephole_status {
   PEEPHOLE_BAD_SIZES = 2,      /* a negative size, C that does not divide H, P that does not suit the cell, or overflow */
   PEEPHOLE_MISSING_BUFFER = 3, /* a pointer is NULL that must not be */
   PEEPHOLE_BAD_LENGTHS = 4,    /* a length below 0 or above T */
-  PEEPHOLE_SMALL_WORKSPACE = 5 /* workspace_bytes is less than peephole_workspace_bytes says */
+  PEEPHOLE_SMALL_WORKSPACE = 5, /* workspace_bytes is less than peephole_workspace_bytes says */
+  PEEPHOLE_BAD_ISA = 6         /* no instruction set of that name, or this machine has it not */
 } peephole_status;
 
 typedef enum peephole_activation {
@@ -87,6 +88,18 @@ typedef struct peephole_workspace {
   void* data;   /* any alignment; may be NULL if bytes is 0 and none is needed */
   size_t bytes; /* at least peephole_workspace_bytes(...) */
 } peephole_workspace;
+
+/* What a thread of a pass does: its rank, 0 to size - 1, among the size threads that do it. */
+typedef void (*peephole_task)(void* argument, int32_t rank, int32_t size) PEEPHOLE_NOEXCEPT;
+
+/* Threads for a pass. run(context, count, task, argument) calls task(argument, rank, size) once for every rank below
+ * size, all at the same time, each in a thread of its own, for they wait for one another, and returns when all have
+ * returned. size is to be count; if there are fewer threads than that, the pass notices and runs in the caller's own. */
+typedef struct peephole_threads {
+  int32_t count;
+  void (*run)(void* context, int32_t count, peephole_task task, void* argument);
+  void* context;
+} peephole_threads;
 
 /* The structs of buffers, once for each real type. */
 #define PEEPHOLE_DEFINE_BUFFERS(real, suffix)                                                                          \
@@ -165,31 +178,59 @@ PEEPHOLE_API uint32_t peephole_abi_version(void) PEEPHOLE_NOEXCEPT;
 /* One line of English for a status. */
 PEEPHOLE_API const char* peephole_status_text(int status) PEEPHOLE_NOEXCEPT;
 
-/* The workspace, in bytes, that a pass over these sizes needs; real_bytes is 4 or 8. SIZE_MAX for bad arguments. */
-PEEPHOLE_API size_t peephole_workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
-                                             size_t real_bytes) PEEPHOLE_NOEXCEPT;
+/* The instruction sets that there are kernels for, on any machine of this kind, the slowest first; NULL behind the last.
+ * "plain" is the mathematics in plain loops, the oracle of the others; "baseline" is what every such machine has. */
+PEEPHOLE_API const char* peephole_isa_name(int index) PEEPHOLE_NOEXCEPT;
 
-/* Run the cell over all steps. */
+/* Whether this machine has the instruction set of that name; 0 for an unknown one. */
+PEEPHOLE_API int peephole_isa_runs(const char* name) PEEPHOLE_NOEXCEPT;
+
+/* The instruction set in use: the fastest that this machine has, or the one that was forced. */
+PEEPHOLE_API const char* peephole_isa(void) PEEPHOLE_NOEXCEPT;
+
+/* Use the instruction set of that name, or, for NULL, the fastest that this machine has, for all passes that begin from
+ * now on. PEEPHOLE_BAD_ISA, and nothing is changed, if there is none of that name or this machine has it not. */
+PEEPHOLE_API int peephole_force_isa(const char* name) PEEPHOLE_NOEXCEPT;
+
+/* Operations a second that one thread can do at most in registers alone, a product and a sum counting as two; measured
+ * for about so many seconds. real_bytes is 4 or 8; 0 for other sizes and for the plain kernels. */
+PEEPHOLE_API double peephole_peak(size_t real_bytes, double seconds) PEEPHOLE_NOEXCEPT;
+
+/* y = phi(z), element by element; y may be z. */
+PEEPHOLE_API int peephole_activate_f32(int32_t activation, const float* z, float* y, int64_t count) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_activate_f64(int32_t activation, const double* z, double* y, int64_t count) PEEPHOLE_NOEXCEPT;
+
+/* How many of `most` threads a pass over these sizes is worth: one for each 10 microseconds or so of work. 1 for bad
+ * arguments. */
+PEEPHOLE_API int32_t peephole_worthwhile_threads(const peephole_cell* cell, const peephole_sizes* sizes,
+                                                 peephole_pass pass, int32_t most) PEEPHOLE_NOEXCEPT;
+
+/* The workspace, in bytes, that a pass over these sizes needs with so many threads; real_bytes is 4 or 8. SIZE_MAX for
+ * bad arguments. It depends on the instruction set in use. */
+PEEPHOLE_API size_t peephole_workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
+                                             size_t real_bytes, int32_t threads) PEEPHOLE_NOEXCEPT;
+
+/* Run the cell over all steps. threads may be NULL: the caller's own alone. */
 PEEPHOLE_API int peephole_forward_f32(const peephole_cell* cell, const peephole_sizes* sizes,
                                       const peephole_weights_f32* weights, const peephole_inputs_f32* inputs,
-                                      const peephole_tape_f32* tape, const peephole_workspace* workspace)
-    PEEPHOLE_NOEXCEPT;
+                                      const peephole_tape_f32* tape, const peephole_workspace* workspace,
+                                      const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
 PEEPHOLE_API int peephole_forward_f64(const peephole_cell* cell, const peephole_sizes* sizes,
                                       const peephole_weights_f64* weights, const peephole_inputs_f64* inputs,
-                                      const peephole_tape_f64* tape, const peephole_workspace* workspace)
-    PEEPHOLE_NOEXCEPT;
+                                      const peephole_tape_f64* tape, const peephole_workspace* workspace,
+                                      const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
 
 /* Carry the errors back through time: weights, inputs and tape as forward had and left them (h_n, c_n, r_n unread). */
 PEEPHOLE_API int peephole_backward_f32(const peephole_cell* cell, const peephole_sizes* sizes,
                                        const peephole_weights_f32* weights, const peephole_inputs_f32* inputs,
                                        const peephole_tape_f32* tape, const peephole_errors_f32* errors,
-                                       const peephole_gradients_f32* gradients, const peephole_workspace* workspace)
-    PEEPHOLE_NOEXCEPT;
+                                       const peephole_gradients_f32* gradients, const peephole_workspace* workspace,
+                                       const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
 PEEPHOLE_API int peephole_backward_f64(const peephole_cell* cell, const peephole_sizes* sizes,
                                        const peephole_weights_f64* weights, const peephole_inputs_f64* inputs,
                                        const peephole_tape_f64* tape, const peephole_errors_f64* errors,
-                                       const peephole_gradients_f64* gradients, const peephole_workspace* workspace)
-    PEEPHOLE_NOEXCEPT;
+                                       const peephole_gradients_f64* gradients, const peephole_workspace* workspace,
+                                       const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
 
 /* One layer of neurons, y = phi((W M) x + b), over B rows of I inputs, giving O outputs. */
 typedef struct peephole_dense {

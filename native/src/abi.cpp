@@ -1,19 +1,13 @@
-// The C interface: checks the arguments, chooses the instruction set, calls.
+// The C interface: checks the arguments and calls the kernels of the instruction set in use.
 #include <cstdint>
 #include <limits>
 
-#include "kernels.hpp"
+#include "dispatch.hpp"
 
 namespace peephole {
 namespace {
 
 constexpr std::size_t unknown_bytes = std::numeric_limits<std::size_t>::max();
-
-// The kernels for the processor at hand.
-template <class Real>
-const Kernels<Real>& chosen() noexcept {
-  return baseline::kernels<Real>();
-}
 
 template <class... Pointers>
 bool any_null(Pointers... pointers) noexcept {
@@ -51,6 +45,10 @@ bool valid_lengths(const Shape& s, const std::int64_t* lengths) noexcept {
   return true;
 }
 
+Index thread_count(const peephole_threads* threads) noexcept {
+  return threads == nullptr || threads->run == nullptr || threads->count < 1 ? 1 : threads->count;
+}
+
 int check_workspace(const peephole_workspace* workspace, std::size_t needed) noexcept {
   if (workspace == nullptr || workspace->data == nullptr) return PEEPHOLE_MISSING_BUFFER;
   return workspace->bytes < needed ? PEEPHOLE_SMALL_WORKSPACE : PEEPHOLE_OK;
@@ -58,8 +56,8 @@ int check_workspace(const peephole_workspace* workspace, std::size_t needed) noe
 
 template <class Real, class B = Buffers<Real>>
 int forward(const peephole_cell* cell, const peephole_sizes* sizes, const typename B::Weights* weights,
-            const typename B::Inputs* inputs, const typename B::Tape* tape,
-            const peephole_workspace* workspace) noexcept {
+            const typename B::Inputs* inputs, const typename B::Tape* tape, const peephole_workspace* workspace,
+            const peephole_threads* threads) noexcept {
   Shape shape;
   const int status = make_shape(cell, sizes, shape);
   if (status != PEEPHOLE_OK) return status;
@@ -67,15 +65,16 @@ int forward(const peephole_cell* cell, const peephole_sizes* sizes, const typena
   if ((inputs->x == nullptr && shape.rows() > 0) || !has_final_state(shape, *tape)) return PEEPHOLE_MISSING_BUFFER;
   if (!valid_lengths(shape, inputs->lengths)) return PEEPHOLE_BAD_LENGTHS;
   const Kernels<Real>& run = chosen<Real>();
-  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_FORWARD));
-  if (memory == PEEPHOLE_OK) run.forward(shape, *weights, *inputs, *tape, workspace->data);
+  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_FORWARD, thread_count(threads)));
+  if (memory == PEEPHOLE_OK) run.forward(shape, *weights, *inputs, *tape, workspace->data, threads);
   return memory;
 }
 
 template <class Real, class B = Buffers<Real>>
 int backward(const peephole_cell* cell, const peephole_sizes* sizes, const typename B::Weights* weights,
              const typename B::Inputs* inputs, const typename B::Tape* tape, const typename B::Errors* errors,
-             const typename B::Gradients* gradients, const peephole_workspace* workspace) noexcept {
+             const typename B::Gradients* gradients, const peephole_workspace* workspace,
+             const peephole_threads* threads) noexcept {
   Shape shape;
   const int status = make_shape(cell, sizes, shape);
   if (status != PEEPHOLE_OK) return status;
@@ -84,8 +83,8 @@ int backward(const peephole_cell* cell, const peephole_sizes* sizes, const typen
   if (shape.rows() > 0 && (inputs->x == nullptr || !has_tape(shape, *inputs, *tape))) return PEEPHOLE_MISSING_BUFFER;
   if (!valid_lengths(shape, inputs->lengths)) return PEEPHOLE_BAD_LENGTHS;
   const Kernels<Real>& run = chosen<Real>();
-  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_BACKWARD));
-  if (memory == PEEPHOLE_OK) run.backward(shape, *weights, *inputs, *tape, *errors, *gradients, workspace->data);
+  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_BACKWARD, thread_count(threads)));
+  if (memory == PEEPHOLE_OK) run.backward(shape, *weights, *inputs, *tape, *errors, *gradients, workspace->data, threads);
   return memory;
 }
 
@@ -110,6 +109,15 @@ int dense(const peephole_dense* layer, peephole_pass pass, const typename B::Den
   const int memory = check_workspace(workspace, run.dense_workspace_bytes(*layer, pass));
   if (memory == PEEPHOLE_OK) run.dense(*layer, pass, *buffers, workspace->data);
   return memory;
+}
+
+template <class Real>
+int activate(std::int32_t activation, const Real* z, Real* y, Index count) noexcept {
+  if (!is_activation(activation)) return PEEPHOLE_BAD_CELL;
+  if (count < 0) return PEEPHOLE_BAD_SIZES;
+  if (count > 0 && any_null<const Real*, const Real*>(z, y)) return PEEPHOLE_MISSING_BUFFER;
+  chosen<Real>().activate(static_cast<peephole_activation>(activation), z, y, count);
+  return PEEPHOLE_OK;
 }
 
 bool is_pass(peephole_pass pass) noexcept { return pass == PEEPHOLE_FORWARD || pass == PEEPHOLE_BACKWARD; }
@@ -137,17 +145,31 @@ const char* peephole_status_text(int status) noexcept {
       return "a length is below 0 or above the number of steps";
     case PEEPHOLE_SMALL_WORKSPACE:
       return "the workspace is smaller than peephole_workspace_bytes says";
+    case PEEPHOLE_BAD_ISA:
+      return "there is no such instruction set on this machine";
     default:
       return "unknown status";
   }
 }
 
+int32_t peephole_worthwhile_threads(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
+                                    int32_t most) noexcept {
+  Shape s;
+  if (make_shape(cell, sizes, s) != PEEPHOLE_OK || !is_pass(pass) || most < 2) return 1;
+  constexpr double operations_each = 1e6;
+  const double operations = 2.0 * static_cast<double>(s.rows()) * static_cast<double>(s.K) *
+                            static_cast<double>(s.I + s.P) * (pass == PEEPHOLE_FORWARD ? 1.0 : 2.0);
+  const double worth = operations / operations_each;
+  return worth < 2.0 ? 1 : worth < static_cast<double>(most) ? static_cast<int32_t>(worth) : most;
+}
+
 size_t peephole_workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
-                                size_t real_bytes) noexcept {
+                                size_t real_bytes, int32_t threads) noexcept {
   Shape shape;
   if (make_shape(cell, sizes, shape) != PEEPHOLE_OK || !is_pass(pass)) return unknown_bytes;
-  if (real_bytes == sizeof(float)) return chosen<float>().workspace_bytes(shape, pass);
-  return real_bytes == sizeof(double) ? chosen<double>().workspace_bytes(shape, pass) : unknown_bytes;
+  const Index count = threads < 1 ? 1 : threads;
+  if (real_bytes == sizeof(float)) return chosen<float>().workspace_bytes(shape, pass, count);
+  return real_bytes == sizeof(double) ? chosen<double>().workspace_bytes(shape, pass, count) : unknown_bytes;
 }
 
 size_t peephole_dense_workspace_bytes(const peephole_dense* layer, peephole_pass pass, size_t real_bytes) noexcept {
@@ -156,18 +178,37 @@ size_t peephole_dense_workspace_bytes(const peephole_dense* layer, peephole_pass
   return real_bytes == sizeof(double) ? chosen<double>().dense_workspace_bytes(*layer, pass) : unknown_bytes;
 }
 
+const char* peephole_isa_name(int index) noexcept { return isa_name(index); }
+
+int peephole_isa_runs(const char* name) noexcept { return name != nullptr && isa_runs(name) ? 1 : 0; }
+
+const char* peephole_isa(void) noexcept { return isa_in_use(); }
+
+int peephole_force_isa(const char* name) noexcept { return force_isa(name) ? PEEPHOLE_OK : PEEPHOLE_BAD_ISA; }
+
+double peephole_peak(size_t real_bytes, double seconds) noexcept {
+  const auto f32 = chosen<float>().peak;
+  const auto f64 = chosen<double>().peak;
+  if (f32 == nullptr || f64 == nullptr) return 0.0;
+  return real_bytes == sizeof(float) ? f32(seconds) : real_bytes == sizeof(double) ? f64(seconds) : 0.0;
+}
+
 #define PEEPHOLE_DEFINE_ENTRIES(real, suffix)                                                                        \
+  int peephole_activate_##suffix(int32_t activation, const real* z, real* y, int64_t count) noexcept {               \
+    return activate<real>(activation, z, y, count);                                                                  \
+  }                                                                                                                  \
   int peephole_forward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                              \
                                 const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,    \
-                                const peephole_tape_##suffix* tape, const peephole_workspace* workspace) noexcept {  \
-    return forward<real>(cell, sizes, weights, inputs, tape, workspace);                                             \
+                                const peephole_tape_##suffix* tape, const peephole_workspace* workspace,             \
+                                const peephole_threads* threads) noexcept {                                          \
+    return forward<real>(cell, sizes, weights, inputs, tape, workspace, threads);                                    \
   }                                                                                                                  \
   int peephole_backward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                             \
                                  const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,   \
                                  const peephole_tape_##suffix* tape, const peephole_errors_##suffix* errors,         \
                                  const peephole_gradients_##suffix* gradients,                                       \
-                                 const peephole_workspace* workspace) noexcept {                                     \
-    return backward<real>(cell, sizes, weights, inputs, tape, errors, gradients, workspace);                         \
+                                 const peephole_workspace* workspace, const peephole_threads* threads) noexcept {    \
+    return backward<real>(cell, sizes, weights, inputs, tape, errors, gradients, workspace, threads);                \
   }                                                                                                                  \
   int peephole_dense_forward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers,   \
                                       const peephole_workspace* workspace) noexcept {                                \

@@ -21,12 +21,13 @@ class Arena {
     if (data != nullptr) used_ = (line - reinterpret_cast<std::uintptr_t>(data) % line) % line;
   }
 
-  Real* take(Index count) noexcept {
+  template <class Element = Real>
+  Element* take(Index count) noexcept {
     const std::size_t at = used_;
-    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(Real);
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(Element);
     used_ += (bytes + line - 1) / line * line;
     if (start_ == nullptr) return nullptr;
-    return reinterpret_cast<Real*>(static_cast<unsigned char*>(start_) + at);
+    return reinterpret_cast<Element*>(static_cast<unsigned char*>(start_) + at);
   }
 
   // Bytes that any start address suffices with.

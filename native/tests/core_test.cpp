@@ -1,4 +1,5 @@
-// The core alone: every cell that switches can make, on buffers of exactly the size that the header states.
+// The core alone: every cell that switches can make, on buffers of exactly the size that the header states, by the
+// kernels of every instruction set that this machine has, by one thread and by three.
 //
 // For each, the derivative along a random direction through all parameters, inputs and initial states at once, taken by
 // the backward pass, must equal the central difference of the forward pass. Under a sanitizer this also finds any read
@@ -6,6 +7,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
+#include <thread>
 #include <vector>
 
 #include "peephole.h"
@@ -18,6 +21,20 @@ constexpr double difference = 2e-5;
 constexpr double tolerance = 1e-7;
 
 int failures = 0;
+
+// Threads as a caller may lend them.
+void run_together(void*, std::int32_t count, peephole_task task, void* argument) {
+  std::vector<std::thread> others;
+  for (std::int32_t rank = 1; rank < count; ++rank) others.emplace_back(task, argument, rank, count);
+  task(argument, 0, count);
+  for (std::thread& other : others) other.join();
+}
+
+// Fewer than were asked for, as a process that has no more may do.
+void run_alone(void*, std::int32_t, peephole_task task, void* argument) { task(argument, 0, 1); }
+
+const peephole_threads alone{1, nullptr, nullptr}, three{3, run_together, nullptr}, promised{3, run_alone, nullptr};
+const peephole_threads* threads = &alone;
 
 void expect(bool holds, const char* what) {
   if (holds) return;
@@ -143,7 +160,7 @@ class Trial {
             normed_.data(), rstd_.data(),  h_n_.data(), c_n_.data(), r_n_.data()};
   }
   std::vector<unsigned char> memory(peephole_pass pass) const {
-    return std::vector<unsigned char>(peephole_workspace_bytes(&cell_, &n_, pass, sizeof(double)));
+    return std::vector<unsigned char>(peephole_workspace_bytes(&cell_, &n_, pass, sizeof(double), threads->count));
   }
 
   double loss() {
@@ -152,7 +169,7 @@ class Trial {
     const auto out = tape();
     std::vector<unsigned char> bytes = memory(PEEPHOLE_FORWARD);
     const peephole_workspace workspace{bytes.data(), bytes.size()};
-    expect(peephole_forward_f64(&cell_, &n_, &w, &in, &out, &workspace) == PEEPHOLE_OK, "forward");
+    expect(peephole_forward_f64(&cell_, &n_, &w, &in, &out, &workspace, threads) == PEEPHOLE_OK, "forward");
     double sum = inner(dy_, y_) + inner(dgates_, gates_) + inner(dh_n_, h_n_);
     if (!cell_.rnn) sum += inner(dc_, c_) + inner(dc_n_, c_n_);
     return cell_.full_gate_recurrence ? sum + inner(dr_n_, r_n_) : sum;
@@ -170,7 +187,7 @@ class Trial {
         S.gradient.data(), W_p.gradient.data(), gain.gradient.data(), shift.gradient.data()};
     std::vector<unsigned char> bytes = memory(PEEPHOLE_BACKWARD);
     const peephole_workspace workspace{bytes.data(), bytes.size()};
-    expect(peephole_backward_f64(&cell_, &n_, &w, &in, &out, &above, &gradients, &workspace) == PEEPHOLE_OK,
+    expect(peephole_backward_f64(&cell_, &n_, &w, &in, &out, &above, &gradients, &workspace, threads) == PEEPHOLE_OK,
            "backward");
   }
 
@@ -187,9 +204,10 @@ class Trial {
 void check(const Case& one) {
   const double error = Trial(one).error();
   if (error <= tolerance) return;
-  std::fprintf(stderr, "FAILED: derivative of cell %d%d%d coupled %d peepholes %d full %d norm %d P %d: error %g\n",
+  std::fprintf(stderr, "FAILED: derivative of cell %d%d%d coupled %d peepholes %d full %d norm %d P %d C %d, %s: error %g\n",
                one.cell.input_gate, one.cell.forget_gate, one.cell.output_gate, one.cell.coupled, one.cell.peepholes,
-               one.cell.full_gate_recurrence, one.cell.layer_norm, static_cast<int>(one.sizes.P), error);
+               one.cell.full_gate_recurrence, one.cell.layer_norm, static_cast<int>(one.sizes.P), one.cell.cells_per_block,
+               peephole_isa(), error);
   ++failures;
 }
 
@@ -235,7 +253,7 @@ void check_every_rnn() {
 void check_refusals() {
   const double some[64] = {};
   double out[64];
-  unsigned char bytes[4096];
+  unsigned char bytes[16384];
   peephole_cell cell{};
   cell.input_gate = cell.forget_gate = cell.output_gate = cell.cells_per_block = 1;
   const peephole_sizes sizes{1, 1, 1, 1, 1, 0};
@@ -244,7 +262,7 @@ void check_refusals() {
   peephole_tape_f64 tape{};
   const auto forward = [&](std::size_t space = sizeof bytes) {
     const peephole_workspace workspace{bytes, space};
-    return peephole_forward_f64(&cell, &sizes, &weights, &inputs, &tape, &workspace);
+    return peephole_forward_f64(&cell, &sizes, &weights, &inputs, &tape, &workspace, nullptr);
   };
   expect(forward() == PEEPHOLE_MISSING_BUFFER, "no buffers");
   weights.W = weights.R = inputs.x = some;
@@ -259,16 +277,28 @@ void check_refusals() {
   expect(forward() == PEEPHOLE_BAD_CELL, "coupled without input gate");
   const peephole_sizes large{std::int64_t{1} << 40, std::int64_t{1} << 40, 1, 1, 1, 0};
   cell.input_gate = 1;
-  expect(peephole_workspace_bytes(&cell, &large, PEEPHOLE_FORWARD, 8) == SIZE_MAX, "sizes that overflow");
+  expect(peephole_workspace_bytes(&cell, &large, PEEPHOLE_FORWARD, 8, 1) == SIZE_MAX, "sizes that overflow");
 }
 
 }  // namespace
 
 int main() {
-  expect(run_from_c() == 0, "a call from C");
-  check_every_lstm();
-  check_every_rnn();
-  check_refusals();
+  for (int index = 0; peephole_isa_name(index) != nullptr; ++index) {
+    const char* isa = peephole_isa_name(index);
+    if (!peephole_isa_runs(isa)) {
+      std::printf("core: this machine has no %s\n", isa);
+      continue;
+    }
+    expect(peephole_force_isa(isa) == PEEPHOLE_OK && std::strcmp(peephole_isa(), isa) == 0, "an instruction set by name");
+    expect(run_from_c() == 0, "a call from C");
+    for (const peephole_threads* lent : {&alone, &three, &promised}) {
+      threads = lent;
+      check_every_lstm();
+      check_every_rnn();
+    }
+    check_refusals();
+  }
+  expect(peephole_force_isa("none such") == PEEPHOLE_BAD_ISA, "an unknown instruction set");
   if (failures == 0) std::puts("core: all well");
   return failures == 0 ? 0 : 1;
 }

@@ -8,6 +8,8 @@ The GIL is released while a pass runs, and the same arguments give the same bits
 
 from __future__ import annotations
 
+import os
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "float64"]
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """The version of ``native/include/peephole.h`` that this code was written for."""
+
+ISA_VARIABLE = "PEEPHOLE_ISA"
+"""The environment variable that forces the kernels of one instruction set."""
 
 _BYTES: dict[str, int] = {"float32": 4, "float64": 8}
 _CODES: dict[Activation, int] = {name: code for code, name in enumerate(ACTIVATIONS)}
@@ -59,11 +64,55 @@ def core() -> ModuleType:
             f"kernels: peephole._native must be of version {ABI_VERSION} (got {_native.abi_version()}); "
             "it was built from another state of the sources: install Peephole again"
         )
+    _force_isa(_native, os.environ.get(ISA_VARIABLE, ""))
     return _native
 
 
+def isa_names() -> list[str]:
+    """The instruction sets that this machine can run kernels of, the slowest first.
+
+    ``"plain"`` is the mathematics in plain loops, the oracle of the others.
+    """
+    return [name for name in core().isa_names() if core().isa_runs(name)]
+
+
+def isa() -> str:
+    """The instruction set in use: the fastest that this machine has, or the one that was forced."""
+    return core().isa()
+
+
+def force_isa(name: str | None) -> None:
+    """Use the kernels of one instruction set in all passes from now on.
+
+    Args:
+        name: out of :func:`isa_names`; None for the fastest, or what the environment variable ``PEEPHOLE_ISA`` says.
+
+    Raises:
+        BackendError: where there is none of that name, or this machine has it not.
+    """
+    _force_isa(core(), name or os.environ.get(ISA_VARIABLE, ""))
+
+
+def _force_isa(native: ModuleType, name: str) -> None:
+    if native.force_isa(name):
+        there = ", ".join(known for known in native.isa_names() if native.isa_runs(known))
+        raise BackendError(f"kernels: the instruction set (PEEPHOLE_ISA) must be one of {there} here (got {name!r})")
+
+
+def fma_peak(dtype: Dtype, *, seconds: float = 0.2) -> float:
+    """What one thread can do at most, in GFLOP/s, a product and a sum counting as two.
+
+    Measured in registers alone, with the instruction set in use; 0 for the plain kernels.
+
+    Args:
+        dtype: of the numbers.
+        seconds: how long it is measured; the best counts.
+    """
+    return core().peak(_BYTES[dtype], seconds) * 1e-9
+
+
 def run_forward(
-    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool = False
+    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool = False, threads: int = 1
 ) -> None:
     """Run a cell over all steps.
 
@@ -75,15 +124,16 @@ def run_forward(
             out), ``x`` and the final state; initial states left out are zeros, and a part of the tape that is left out
             is not kept. ``h_n`` may be ``h0`` itself, as ``c_n`` and ``r_n``: a stream then steps in place.
         reverse: run from the last valid step of each row to the first.
+        threads: at most so many, of the process's OpenMP runtime (:func:`threads_available`).
 
     Raises:
         BackendError: for a missing buffer, a length out of range, or a size that does not suit the cell.
     """
-    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=False)
+    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=False, threads=threads)
 
 
 def run_backward(
-    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool = False
+    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool = False, threads: int = 1
 ) -> None:
     """Carry errors back through time.
 
@@ -96,11 +146,12 @@ def run_backward(
             Every gradient is added to what its buffer holds, ``dx`` and those of the initial state too: zero them
             first.
         reverse: as in the forward pass.
+        threads: as in the forward pass.
 
     Raises:
         BackendError: for a missing buffer, a length out of range, or a size that does not suit the cell.
     """
-    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=True)
+    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=True, threads=threads)
 
 
 def run_dense_forward(
@@ -166,15 +217,47 @@ def _cell(spec: CellSpec) -> _native.Cell:
 
 
 def _run(
-    spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool, backward: bool
+    spec: CellSpec,
+    sizes: Sizes,
+    dtype: Dtype,
+    addresses: dict[str, int],
+    *,
+    reverse: bool,
+    backward: bool,
+    threads: int,
 ) -> None:
     native, cell, real_bytes = core(), _cell(spec), _BYTES[dtype]
     P = spec.proj_size or sizes.H
-    workspace = _memory(native.workspace_bytes(cell, *sizes, P, backward, real_bytes), sizes)
+    runner = 0
+    if threads > 1:
+        threads = native.worthwhile_threads(cell, *sizes, P, backward, threads)
+        runner = _runner() if threads > 1 else 0
+        threads = threads if runner else 1
+    workspace = _memory(native.workspace_bytes(cell, *sizes, P, backward, real_bytes, threads), sizes)
     status = native.run(
-        cell, *sizes, P, reverse, backward, real_bytes == 8, addresses, address_of(workspace), workspace.nbytes
+        cell,
+        *sizes,
+        P,
+        reverse,
+        backward,
+        real_bytes == 8,
+        addresses,
+        address_of(workspace),
+        workspace.nbytes,
+        threads,
+        runner,
     )
     _check(status)
+
+
+@lru_cache(maxsize=1)
+def _runner() -> int:
+    """The address of what lends OpenMP's threads to a pass; 0 where there is no OpenMP."""
+    try:
+        from peephole import _openmp  # noqa: PLC0415 - only who asks for threads loads OpenMP
+    except ImportError:
+        return 0
+    return _openmp.runner()
 
 
 def _run_dense(
@@ -188,10 +271,25 @@ def _run_dense(
     _check(status)
 
 
+class _Workspaces(threading.local):
+    """The scratch memory of one Python thread, kept from pass to pass: to get it anew costs as much as a small pass."""
+
+    memory: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(0, np.uint8)
+
+
+_workspaces = _Workspaces()
+_KEPT_BYTES = 1 << 26
+
+
 def _memory(count: int, sizes: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if count > np.iinfo(np.intp).max:
         raise BackendError(f"kernels: the core refused the sizes {tuple(sizes)}; they do not suit the cell")
-    return np.empty(count, np.uint8)
+    if count <= _workspaces.memory.size:
+        return _workspaces.memory
+    memory = np.empty(count, np.uint8)
+    if count <= _KEPT_BYTES:
+        _workspaces.memory = memory
+    return memory
 
 
 def _check(status: int) -> None:

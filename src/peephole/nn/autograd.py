@@ -143,7 +143,7 @@ def _forward(call: _Call, buffers: Buffers, *, keep: Sequence[str] | None) -> Bu
     kept = shapes if keep is None else [name for name in shapes if name in ("y", *_FINAL, *keep)]
     tape = {name: x.new_empty(shapes[name]) for name in kept}
     addresses = _addresses(buffers, call.constants, tape)
-    native.run_forward(call.spec, sizes, _DTYPES[x.dtype], addresses, reverse=call.reverse)
+    native.run_forward(call.spec, sizes, _DTYPES[x.dtype], addresses, reverse=call.reverse, threads=torch.get_num_threads())
     return tape
 
 
@@ -153,7 +153,7 @@ def _backward(call: _Call, saved: Buffers, errors: Buffers, wanted: Iterable[str
     gradients = {name: torch.zeros_like(saved[name]) for name in wanted}
     addresses = _addresses(saved, call.constants, errors)
     addresses |= {f"d{name}": q.data_ptr() for name, q in gradients.items()}
-    native.run_backward(call.spec, sizes, _DTYPES[saved["x"].dtype], addresses, reverse=call.reverse)
+    native.run_backward(call.spec, sizes, _DTYPES[saved["x"].dtype], addresses, reverse=call.reverse, threads=torch.get_num_threads())
     return gradients
 
 

@@ -1,4 +1,4 @@
-// The kernels of one instruction set. CMake compiles this file once for each, with PEEPHOLE_ISA naming it.
+// The plain kernels: the equations in loops that anybody can read, the oracle of the fast ones. One thread.
 #include "kernels.hpp"
 
 #include "dense.hpp"
@@ -11,7 +11,7 @@ namespace {
 template <class Real>
 void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights,
              const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape,
-             void* workspace) noexcept {
+             void* workspace, const Threads*) noexcept {
   Arena<Real> arena(workspace);
   Forward<Real>(shape, weights, inputs, tape, arena).run();
 }
@@ -20,7 +20,7 @@ template <class Real>
 void backward(const Shape& shape, const typename Buffers<Real>::Weights& weights,
               const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape,
               const typename Buffers<Real>::Errors& errors, const typename Buffers<Real>::Gradients& gradients,
-              void* workspace) noexcept {
+              void* workspace, const Threads*) noexcept {
   Arena<Real> arena(workspace);
   Backward<Real>(shape, weights, inputs, tape, errors, gradients, arena).run();
 }
@@ -38,7 +38,7 @@ void dense(const peephole_dense& layer, peephole_pass pass, const typename Buffe
 }
 
 template <class Real>
-std::size_t workspace_bytes(const Shape& shape, peephole_pass pass) noexcept {
+std::size_t workspace_bytes(const Shape& shape, peephole_pass pass, Index) noexcept {
   Arena<Real> arena;
   const typename Buffers<Real>::Weights weights{};
   const typename Buffers<Real>::Inputs inputs{};
@@ -54,6 +54,12 @@ std::size_t workspace_bytes(const Shape& shape, peephole_pass pass) noexcept {
 }
 
 template <class Real>
+void activated(peephole_activation phi, const Real* z, Real* y, Index count) noexcept {
+  copy_or_zero(y, z, count);
+  activate(phi, y, count);
+}
+
+template <class Real>
 std::size_t dense_workspace_bytes(const peephole_dense& layer, peephole_pass pass) noexcept {
   Arena<Real> arena;
   const typename Buffers<Real>::Dense buffers{};
@@ -65,8 +71,9 @@ std::size_t dense_workspace_bytes(const peephole_dense& layer, peephole_pass pas
 
 template <class Real>
 const Kernels<Real>& kernels() noexcept {
-  static constexpr Kernels<Real> table{forward<Real>, backward<Real>, dense<Real>, workspace_bytes<Real>,
-                                       dense_workspace_bytes<Real>};
+  static constexpr Kernels<Real> table{
+      forward<Real>, backward<Real>, dense<Real>, workspace_bytes<Real>, dense_workspace_bytes<Real>, activated<Real>,
+      nullptr};
   return table;
 }
 

@@ -1,0 +1,49 @@
+// What the steps taken together leave for the products of the gradients, and those products.
+//
+//   dW += dz xᵀ    dR += dz (d_h ⊙ h⁻)ᵀ    dS += dz r⁻ᵀ    dW_p += dĥ mᵀ    db += dz
+//
+// Each thread lays out its own rows; then all meet, and each makes its share of the gradients' rows from what all have
+// laid out, in the order of the threads: the same threads give the same bits.
+#pragma once
+
+#include "backward_row.hpp"
+#include "product.hpp"
+#include "rows.hpp"
+
+namespace peephole::PEEPHOLE_ISA {
+
+// One thread's rows, laid out: the left factors dz and dĥ, the right factors x, [h⁻, r⁻] and m.
+template <class Real>
+struct LaidOut {
+  Columns<Real> dz, dh_hat;
+  Panels<Real> x, read, m;
+
+  LaidOut(const Shape& s, Index rows, Arena<Real>& arena) noexcept
+      : dz(take_columns(arena, rows, s.K)), x(take_panels(arena, rows, s.I)),
+        read(take_panels(arena, rows, read_width(s))) {
+    if (!s.projection) return;
+    dh_hat = take_columns(arena, rows, s.P);
+    m = take_panels(arena, rows, s.H);
+  }
+};
+
+// A thread's share of dD += Aᵀ B over what one thread has laid out.
+template <class Real>
+void add_share(const Team& team, const Columns<Real>& A, const Panels<Real>& B, Index depth, Real* D, Index columns) noexcept {
+  if (D == nullptr || depth == 0) return;
+  const Range groups = team.share(A.groups());
+  add_outer_product(A, groups.begin, groups.end, B, depth, D, columns);
+}
+
+// target += Σ of what the threads have, for a thread's share of `count` elements.
+template <class Real, class Part>
+void gather(const Team& team, Real* target, Index count, Part part_of) noexcept {
+  if (target == nullptr) return;
+  const Range mine = team.share(count);
+  for (Index rank = 0; rank < team.size; ++rank) {
+    const Real* part = part_of(rank);
+    for (Index j = mine.begin; j < mine.end; ++j) target[j] += part[j];
+  }
+}
+
+}  // namespace peephole::PEEPHOLE_ISA

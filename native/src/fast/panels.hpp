@@ -1,0 +1,87 @@
+// A matrix laid out for the tile: panels of a few registers' columns, one k after the other, padded with zeros.
+//
+//   panel 0: [k][register][lane]   panel 1: …           the last panel may have fewer registers
+#pragma once
+
+#include "arena.hpp"
+#include "tile.hpp"
+
+namespace peephole::PEEPHOLE_ISA {
+
+template <class Real>
+struct Panels {
+  Real* data = nullptr;
+  Index depth = 0;             // k
+  Index vectors = 0;           // registers that all columns fill
+  Index width = tile_vectors;  // registers of one panel
+
+  Index count() const noexcept { return (vectors + width - 1) / width; }
+  Index vectors_of(Index panel) const noexcept {
+    const Index rest = vectors - panel * width;
+    return rest < width ? rest : width;
+  }
+  Index columns() const noexcept { return vectors * lanes<Real>; }
+  // The first column of a panel.
+  Index column(Index panel) const noexcept { return panel * width * lanes<Real>; }
+  Real* at(Index panel) const noexcept { return data + column(panel) * depth; }
+  Index elements() const noexcept { return columns() * depth; }
+};
+
+template <class Real>
+Panels<Real> take_panels(Arena<Real>& arena, Index depth, Index columns, Index width = tile_vectors) noexcept {
+  Panels<Real> panels{nullptr, depth, padded<Real>(columns) / lanes<Real>, width};
+  panels.data = arena.take(panels.elements());
+  return panels;
+}
+
+// Fills k = [first, first + count) of one panel whose columns are rows of a row-major matrix: column_at(j) is the row that
+// belongs to the panel's column j, or null for zeros. (Blocks of a cache line: a panel's line holds one k of all lanes.)
+template <class Real, class ColumnAt>
+void pack_units(const Panels<Real>& to, Index panel, Index first, Index count, ColumnAt column_at) noexcept {
+  const Index width = to.vectors_of(panel) * lanes<Real>;
+  Real* target = to.at(panel) + first * width;
+  constexpr Index block = 16;
+  for (Index j = 0; j < width; j += lanes<Real>) {
+    const Real* source[lanes<Real>];
+    for (Index lane = 0; lane < lanes<Real>; ++lane) source[lane] = column_at(j + lane);
+    for (Index k = 0; k < count; k += block) {
+      const Index end = k + block < count ? k + block : count;
+      for (Index lane = 0; lane < lanes<Real>; ++lane) {
+        Real* at = target + j + lane;
+        if (source[lane] == nullptr) {
+          for (Index q = k; q < end; ++q) at[q * width] = Real(0);
+        } else {
+          for (Index q = k; q < end; ++q) at[q * width] = source[lane][q];
+        }
+      }
+    }
+  }
+}
+
+// Fills columns [offset, offset + count) of one k from a row, each times factor[·] where there is one; null is zeros.
+template <class Real>
+void pack_row(const Panels<Real>& to, Index k, Index offset, const Real* row, const Real* factor, Index count) noexcept {
+  constexpr Index L = lanes<Real>;
+  for (Index j = 0; j < count;) {
+    const Index panel = (offset + j) / (to.width * L), width = to.vectors_of(panel) * L;
+    const Index begin = offset + j - to.column(panel);
+    const Index room = width - begin, some = room < count - j ? room : count - j;
+    Real* target = to.at(panel) + k * width + begin;
+    if (row == nullptr) {
+      for (Index q = 0; q < some; ++q) target[q] = Real(0);
+    } else if (factor != nullptr) {
+      for (Index q = 0; q < some; ++q) target[q] = row[j + q] * factor[j + q];
+    } else {
+      std::memcpy(target, row + j, static_cast<std::size_t>(some) * sizeof(Real));
+    }
+    j += some;
+  }
+}
+
+// Sets what pads one k behind `count` columns to zero.
+template <class Real>
+void pad_row(const Panels<Real>& to, Index k, Index count) noexcept {
+  pack_row<Real>(to, k, count, nullptr, nullptr, to.columns() - count);
+}
+
+}  // namespace peephole::PEEPHOLE_ISA

@@ -1,0 +1,137 @@
+// Blocked products over panels.
+//
+// A panel is cut along k so that the piece in hand stays in the first-level cache while the rows pass by; the tile takes
+// up the sums where the piece before left them, so that the cut changes no bit.
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include "panels.hpp"
+
+namespace peephole::PEEPHOLE_ISA {
+
+template <class Real>
+using Tile = void (*)(Index, const TileRows<Real>&, const Real*, Real*, Index) noexcept;
+
+template <class Real, std::size_t... index>
+constexpr std::array<Tile<Real>, sizeof...(index)> make_tiles(std::index_sequence<index...>) noexcept {
+  return {run_tile<Real, static_cast<int>(index) / tile_vectors + 1, static_cast<int>(index) % tile_vectors + 1>...};
+}
+
+// The tile of so many rows and registers.
+template <class Real>
+inline Tile<Real> tile_of(Index rows, Index vectors) noexcept {
+  static constexpr auto tiles =
+      make_tiles<Real>(std::make_index_sequence<static_cast<std::size_t>(tile_rows * tile_vectors)>());
+  return tiles[static_cast<std::size_t>((rows - 1) * tile_vectors + vectors - 1)];
+}
+
+// Bytes of a panel's piece: what leaves room for the rows in the first-level cache.
+constexpr Index piece_bytes = vector_bytes == 64 ? 32768 : 24576;
+
+// `rows` rows in the fewest groups that a tile takes, all about equally large: no tile of one row where it can be helped.
+struct Groups {
+  Index rows;
+  Index count() const noexcept { return (rows + tile_rows - 1) / tile_rows; }
+  Index begin(Index group) const noexcept { return rows * group / count(); }
+};
+
+// Z[m, columns of the panels] += Σ_k row_at(m)[k·step] W[k, ·] for m in [0, rows) and some of the panels. Z starts at
+// column 0 of panel 0. done(panel, first row, rows) is called on each tile when its sums are complete.
+template <class Real, class RowAt, class Done>
+void add_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, Index step, RowAt row_at, Real* Z,
+                 Index stride, Done done) noexcept {
+  const Groups groups{rows};
+  const Index group_count = groups.count();
+  for (Index panel = first_panel; panel < last_panel; ++panel) {
+    const Index vectors = W.vectors_of(panel), width = vectors * lanes<Real>;
+    const Index most = piece_bytes / (width * static_cast<Index>(sizeof(Real)));
+    const Index pieces = group_count > 1 ? (W.depth + most - 1) / most : 1;
+    for (Index piece = 0; piece < pieces; ++piece) {
+      const Index k = W.depth * piece / pieces, end = W.depth * (piece + 1) / pieces;
+      for (Index group = 0; group < group_count; ++group) {
+        const Index first = groups.begin(group), count = groups.begin(group + 1) - first;
+        TileRows<Real> a;
+        a.step = step;
+        for (Index r = 0; r < count; ++r) a.row[r] = row_at(first + r) + k * step;
+        tile_of<Real>(count, vectors)(end - k, a, W.at(panel) + k * width, Z + first * stride + W.column(panel), stride);
+        if (piece == pieces - 1) done(panel, first, count);
+      }
+    }
+  }
+}
+
+template <class Real, class RowAt>
+void add_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, RowAt row_at, Real* Z,
+                 Index stride) noexcept {
+  add_product(W, first_panel, last_panel, rows, 1, row_at, Z, stride, [](Index, Index, Index) {});
+}
+
+// The left factor of a product over many rows m, laid out for the tile the other way round: [group of columns][m][rows of
+// a tile]. Aᵀ B then takes its k from m.
+template <class Real>
+struct Columns {
+  Real* data = nullptr;
+  Index depth = 0;  // room for so many m
+  Index count = 0;  // columns
+
+  Index groups() const noexcept { return (count + tile_rows - 1) / tile_rows; }
+  Index in_group(Index group) const noexcept {
+    const Index rest = count - group * tile_rows;
+    return rest < tile_rows ? rest : tile_rows;
+  }
+  Real* at(Index group) const noexcept { return data + group * tile_rows * depth; }
+  Index elements() const noexcept { return groups() * tile_rows * depth; }
+
+  // Column j of row m.
+  void pack(Index m, const Real* row) const noexcept {
+    Index group = 0;
+    for (; (group + 1) * tile_rows <= count; ++group) {
+      Real* target = at(group) + m * tile_rows;
+      for (Index r = 0; r < tile_rows; ++r) target[r] = row[group * tile_rows + r];
+    }
+    for (Index j = group * tile_rows; j < count; ++j) at(group)[m * tile_rows + j - group * tile_rows] = row[j];
+  }
+};
+
+template <class Real>
+Columns<Real> take_columns(Arena<Real>& arena, Index depth, Index count) noexcept {
+  Columns<Real> columns{nullptr, depth, count};
+  columns.data = arena.take(columns.elements());
+  return columns;
+}
+
+// D[j, ·] += Σ_m A[m, j] B[m, ·] for the columns j of some groups of A; D has `columns` columns, which B pads.
+template <class Real>
+void add_outer_product(const Columns<Real>& A, Index first_group, Index last_group, const Panels<Real>& B, Index depth,
+                       Real* D, Index columns) noexcept {
+  Real edge[tile_rows * tile_columns<Real>];
+  for (Index panel = 0; panel < B.count(); ++panel) {
+    const Index vectors = B.vectors_of(panel), width = vectors * lanes<Real>;
+    const Index column = B.column(panel), valid = columns - column < width ? columns - column : width;
+    const Index most = piece_bytes / (width * static_cast<Index>(sizeof(Real)));
+    const Index pieces = (depth + most - 1) / most;
+    for (Index piece = 0; piece < pieces; ++piece) {
+      const Index m = depth * piece / pieces, end = depth * (piece + 1) / pieces;
+      for (Index group = first_group; group < last_group; ++group) {
+        const Index rows = A.in_group(group);
+        TileRows<Real> a;
+        a.step = tile_rows;
+        for (Index r = 0; r < rows; ++r) a.row[r] = A.at(group) + m * tile_rows + r;
+        Real* target = D + group * tile_rows * columns + column;
+        if (valid == width) {
+          tile_of<Real>(rows, vectors)(end - m, a, B.at(panel) + m * width, target, columns);
+          continue;
+        }
+        for (Index j = 0; j < rows * width; ++j) edge[j] = Real(0);
+        tile_of<Real>(rows, vectors)(end - m, a, B.at(panel) + m * width, edge, width);
+        for (Index r = 0; r < rows; ++r) {
+          for (Index j = 0; j < valid; ++j) target[r * columns + j] += edge[r * width + j];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace peephole::PEEPHOLE_ISA
