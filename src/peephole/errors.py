@@ -1,4 +1,4 @@
-"""What can go wrong, as one small family of exceptions.
+"""What can go wrong, as one small family of exceptions, and what is well but slow, as a warning.
 
 Every message names the owner, the parameter, the rule, what came and what to do, for example
 ``LSTM: hidden_size must be a multiple of cells_per_block (got 10 and 4); choose 8 or 12``.
@@ -33,4 +33,8 @@ class MissingDependencyError(PeepholeError, ImportError):
 
 
 class BackendError(PeepholeError, RuntimeError):
-    """The compiled core is absent or refused a call; nothing is swapped for something else silently."""
+    """The compiled core is asked for and absent, broken, or refused a call; nothing is swapped for it silently."""
+
+
+class SlowBackendWarning(UserWarning):
+    """Peephole was installed without its compiled core, and what is many times slower computes instead."""

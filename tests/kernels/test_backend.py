@@ -1,4 +1,4 @@
-"""Which code computes is said, never guessed."""
+"""Which code computes is said, never guessed. Where there is no core: test_fallback.py."""
 
 from __future__ import annotations
 
@@ -30,16 +30,6 @@ from tests.tolerances import TOLERANCES
 PROBLEM = random_problem(VARIANTS["lstm"].spec)
 
 
-@pytest.fixture
-def without_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if Peephole had been copied without building it."""
-
-    def missing() -> None:
-        raise BackendError("kernels: the compiled core peephole._native cannot be loaded (gone)")
-
-    monkeypatch.setattr(native, "core", missing)
-
-
 def test_native_is_available_and_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PEEPHOLE_BACKEND", raising=False)
     assert kernels.native_available()
@@ -53,30 +43,6 @@ def test_environment_chooses_where_the_call_does_not(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PEEPHOLE_BACKEND", "fast")
     with pytest.raises(ArgumentError, match="PEEPHOLE_BACKEND must be one of native, reference"):
         run_kernels(PROBLEM)
-
-
-@pytest.mark.usefixtures("without_core")
-def test_missing_core_is_an_error_and_never_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PEEPHOLE_BACKEND", raising=False)
-    assert not kernels.native_available()
-    with pytest.raises(BackendError, match="cannot be loaded"):
-        run_kernels(PROBLEM)
-    monkeypatch.setenv("PEEPHOLE_BACKEND", "reference")
-    run_kernels(PROBLEM)
-
-
-def test_missing_core_says_what_to_do() -> None:
-    code = """
-import sys
-sys.modules["peephole._native"] = None
-from peephole import kernels
-from peephole.kernels.native import core
-assert not kernels.native_available()
-core()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "BackendError" in done.stderr
-    assert "choose backend='reference'" in done.stderr
 
 
 def test_core_of_another_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ ABI_VERSION = 2
 ISA_VARIABLE = "PEEPHOLE_ISA"
 """The environment variable that forces the kernels of one instruction set."""
 
+_MODULE = "peephole._native"
 _BYTES: dict[str, int] = {"float32": 4, "float64": 8}
 _CODES: dict[Activation, int] = {name: code for code, name in enumerate(ACTIVATIONS)}
 
@@ -45,6 +47,16 @@ def native_available() -> bool:
     return True
 
 
+def core_installed() -> bool:
+    """Whether there is a compiled core at all, be it one that can be loaded or not."""
+    try:
+        core()
+    except BackendError as error:
+        cause = error.__cause__
+        return not (isinstance(cause, ModuleNotFoundError) and cause.name == _MODULE)
+    return True
+
+
 @lru_cache(maxsize=1)
 def core() -> ModuleType:
     """The compiled module.
@@ -53,19 +65,26 @@ def core() -> ModuleType:
         BackendError: where it is missing, cannot be loaded, or is of another version.
     """
     try:
-        from peephole import _native  # noqa: PLC0415 - to import peephole.kernels must work without the module
+        # here and not above, since to import peephole.kernels must work without the module
+        native = import_module(_MODULE)
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            f"kernels: the compiled core {_MODULE} must be installed (it is missing); install Peephole where there is "
+            "a C++17 compiler, with PEEPHOLE_REQUIRE_CORE=1 to see why it is not built, or choose backend='reference' "
+            "(or PEEPHOLE_BACKEND=reference) for the slow equations in NumPy"
+        ) from error
     except ImportError as error:
         raise BackendError(
-            f"kernels: the compiled core peephole._native cannot be loaded ({error}); install Peephole with pip, which "
-            "builds it, or choose backend='reference' (or PEEPHOLE_BACKEND=reference) for the slow equations in NumPy"
+            f"kernels: the compiled core {_MODULE} is there and cannot be loaded ({error}); install Peephole again, "
+            "or choose backend='reference' (or PEEPHOLE_BACKEND=reference) for the slow equations in NumPy"
         ) from error
-    if _native.abi_version() != ABI_VERSION:
+    if native.abi_version() != ABI_VERSION:
         raise BackendError(
-            f"kernels: peephole._native must be of version {ABI_VERSION} (got {_native.abi_version()}); "
+            f"kernels: {_MODULE} must be of version {ABI_VERSION} (got {native.abi_version()}); "
             "it was built from another state of the sources: install Peephole again"
         )
-    _force_isa(_native, os.environ.get(ISA_VARIABLE, ""))
-    return _native
+    _force_isa(native, os.environ.get(ISA_VARIABLE, ""))
+    return native
 
 
 def isa_names() -> list[str]:

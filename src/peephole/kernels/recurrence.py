@@ -71,7 +71,7 @@ def forward(
         reverse: run from the last valid step of each row to the first.
         masks: random draws of zoneout and dropout; without them, as at inference.
         backend: ``"native"``, or ``"reference"`` for the equations in float64, rounded to the dtype of ``x`` at the
-            end. None: what the environment variable ``PEEPHOLE_BACKEND`` says, else native.
+            end. None: as :func:`~peephole.kernels.choose_backend` says.
 
     Returns:
         The tape, its arrays dense and of the dtype of ``x``.
