@@ -244,3 +244,50 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
     other = load(saved(tmp_path / "other", network, seed=1)).stream()
     with pytest.raises(ArtifactError, match="saved with other weights"):
         other.load(tmp_path / "state.npz")
+
+
+# The backend
+
+
+@pytest.mark.parametrize("name", STREAMABLE)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_the_reference_steps_as_the_core_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, dtype: str, batch_size: int | None
+) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE[name], dtype=dtype)
+    xs = inputs(loaded.network, 6, *([] if batch_size is None else [batch_size]))
+    native = loaded.stream(batch_size)
+    expected = steps(native, xs)
+    monkeypatch.setenv("PEEPHOLE_BACKEND", "reference")
+    reference = loaded.stream(batch_size)
+    got = steps(reference, xs)
+    tolerance = TOLERANCES[f"runtime_{dtype}"]
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
+    for name_of_part, part in reference.arrays().items():
+        assert part.dtype == dtype
+        np.testing.assert_allclose(part, native.arrays()[name_of_part], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", STREAMABLE)
+def test_a_state_goes_from_one_backend_to_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE[name])
+    xs = inputs(loaded.network, 8)
+    expected = steps(loaded.stream(), xs)
+    native = loaded.stream()
+    steps(native, xs[:5])
+    native.save(tmp_path / "state.npz")
+    monkeypatch.setenv("PEEPHOLE_BACKEND", "reference")
+    reference = loaded.stream()
+    reference.load(tmp_path / "state.npz")
+    np.testing.assert_allclose(steps(reference, xs[5:]), expected[5:], rtol=0, atol=TOLERANCES["runtime_float64"])
+
+
+def test_a_backend_that_is_none_is_refused_when_the_stream_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE["lstm"])
+    monkeypatch.setenv("PEEPHOLE_BACKEND", "fast")
+    with pytest.raises(ArgumentError, match="PEEPHOLE_BACKEND must be one of native, reference"):
+        loaded.stream()

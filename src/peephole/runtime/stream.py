@@ -1,15 +1,14 @@
 """A network that is stepped: one input in, one output out, the state kept between.
 
-Everything a step needs is laid out once, when the stream is made; a step copies its input in, calls the compiled
-core once for each layer on fixed addresses, and copies the output out.
+Everything a step needs is laid out once, when the stream is made (:mod:`peephole.runtime.steps`): a step copies its
+input in, lets the network go on, and copies the output out.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, cast, final
+from collections.abc import Mapping
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,11 +16,11 @@ from numpy.typing import ArrayLike
 from peephole.artifact import Array
 from peephole.equations.state import State
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.kernels import layout
-from peephole.kernels.native import Dtype, address_of, run_dense_forward, run_forward
+from peephole.kernels import choose_backend
 from peephole.runtime import snapshot
-from peephole.spec import Activation, MLPSpec, NetworkSpec, RecurrentSpec
-from peephole.weights import cell_weights
+from peephole.runtime.native_steps import NativeSteps
+from peephole.runtime.reference_steps import ReferenceSteps
+from peephole.spec import NetworkSpec, RecurrentSpec
 
 
 @final
@@ -29,7 +28,8 @@ class Stream:
     """A network with a state, made by :meth:`peephole.runtime.Model.stream`.
 
     A stream of steps gives what :meth:`~peephole.runtime.Model.predict` gives on the sequence of the same inputs.
-    Whether inputs are finite is not looked at: a NaN stays in the state until :meth:`reset`.
+    Whether inputs are finite is not looked at: a NaN stays in the state until :meth:`reset`. The backend is the one
+    that :func:`peephole.kernels.choose_backend` gives when the stream is made.
 
     Args:
         network: the network.
@@ -39,7 +39,7 @@ class Stream:
 
     Raises:
         ArgumentError: for a bidirectional network, or a batch size below 1.
-        BackendError: where the compiled core is missing.
+        BackendError: where the compiled core is asked for and missing, or cannot be loaded.
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class Stream:
         if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
             raise ArgumentError(f"stream: batch_size must be None or a whole number of at least 1 (got {batch_size!r})")
         self._sha256 = sha256
-        self._steps = _Steps(network, weights, batch=batch_size or 1)
+        steps = NativeSteps if choose_backend() == "native" else ReferenceSteps
+        self._steps = steps(network, weights, batch=batch_size or 1)
         rows = () if batch_size is None else (batch_size,)
         self._input_shape = (*rows, network.body.input_size)
         self._x = self._steps.x.reshape(self._input_shape)
@@ -84,8 +85,7 @@ class Stream:
         if given.dtype.kind not in "fiu":
             raise ArgumentTypeError(f"step: x must hold real numbers (got dtype {given.dtype}); convert it first")
         np.copyto(self._x, given, casting="unsafe")
-        for call in self._steps.calls:
-            call()
+        self._steps.advance()
         if out is None:
             return self._y.copy()
         np.copyto(out, self._y)
@@ -145,80 +145,3 @@ class Stream:
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Go back to a state that :meth:`arrays` gave."""
         self.state = State(arrays["h"], arrays.get("c"), arrays.get("r"))
-
-
-@final
-class _Steps:
-    """Buffers and prepared calls of one step through the whole network.
-
-    Attributes:
-        x: where the input goes, ``[B, I]``.
-        y: where the output comes, ``[B, K]``.
-        state: buffers of the state, every layer stacked; a step writes the new state over the old.
-        calls: one call of the compiled core for each layer, then the head.
-    """
-
-    x: Array
-    y: Array
-    state: State
-    calls: tuple[Callable[[], None], ...]
-
-    def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int) -> None:
-        head = weights["head.weight"]
-        self._kept: list[Array] = []  # what the addresses point to
-        self._dtype: Dtype = cast("Dtype", str(head.dtype))
-        self.x = np.zeros((batch, network.body.input_size), head.dtype)
-        if isinstance(network.body, MLPSpec):
-            self.state = State(np.zeros((0, batch, 0), head.dtype))
-            calls, features = self._perceptron(network.body, weights)
-        else:
-            self.state = _zero_state(network.body, batch, head.dtype)
-            calls, features = self._recurrent(network.body, weights)
-        last, self.y = self._dense(features, head, weights["head.bias"], "identity")
-        self.calls = (*calls, last)
-
-    def _perceptron(self, body: MLPSpec, weights: Mapping[str, Array]) -> tuple[list[Callable[[], None]], Array]:
-        calls: list[Callable[[], None]] = []
-        features = self.x
-        for layer in range(len(body.hidden_sizes)):
-            weight, bias = weights[f"body.weight_l{layer}"], weights.get(f"body.bias_l{layer}")
-            call, features = self._dense(features, weight, bias, body.activation)
-            calls.append(call)
-        return calls, features
-
-    def _recurrent(self, body: RecurrentSpec, weights: Mapping[str, Array]) -> tuple[list[Callable[[], None]], Array]:
-        """One call a layer: its ``h``, written in place, is the ``x`` of the next."""
-        calls: list[Callable[[], None]] = []
-        x = self.x
-        for layer in range(body.num_layers):
-            buffers = cell_weights(weights, body, layer, 0, prefix="body.")
-            for name, part in zip(State._fields, self.state, strict=True):
-                if part is not None:
-                    buffers[f"{name}0"] = buffers[f"{name}_n"] = part[layer]
-            sizes = layout.Sizes(T=1, B=len(x), I=x.shape[1], H=body.hidden_size)
-            calls.append(partial(run_forward, body.cell, sizes, self._dtype, self._addresses({"x": x, **buffers})))
-            x = self.state.h[layer]
-        return calls, x
-
-    def _dense(
-        self, x: Array, weight: Array, bias: Array | None, activation: Activation
-    ) -> tuple[Callable[[], None], Array]:
-        y = np.zeros((len(x), len(weight)), x.dtype)
-        buffers = {"W": weight, "x": x, "y": y} | ({} if bias is None else {"b": bias})
-        sizes = (len(x), x.shape[1], len(weight))
-        return partial(run_dense_forward, activation, sizes, self._dtype, self._addresses(buffers)), y
-
-    def _addresses(self, buffers: Mapping[str, Array]) -> dict[str, int]:
-        self._kept.extend(buffers.values())
-        return {name: address_of(array) for name, array in buffers.items()}
-
-
-def _zero_state(body: RecurrentSpec, batch: int, dtype: np.dtype[np.floating[Any]]) -> State:
-    sizes = layout.Sizes(T=1, B=batch, I=body.input_size, H=body.hidden_size)
-    shapes = layout.input_shapes(body.cell, sizes)
-
-    def zeros(name: str) -> Array | None:
-        return np.zeros((body.num_layers, *shapes[name]), dtype) if name in shapes else None
-
-    h = np.zeros((body.num_layers, *shapes["h0"]), dtype)
-    return State(h, zeros("c0"), zeros("r0"))

@@ -1,0 +1,59 @@
+"""Stepping a network by the equations in NumPy, for a machine without the compiled core and for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+import numpy as np
+
+from peephole import kernels
+from peephole.artifact import Array
+from peephole.equations.perceptron import Layer
+from peephole.equations.state import State
+from peephole.runtime.steps import Steps
+from peephole.spec import MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.weights import cell_weights
+
+
+@final
+class ReferenceSteps(Steps):
+    """Steps of the equations: each is a sequence of one step, computed in float64 and rounded to the weights' dtype.
+
+    Args:
+        network: the network, not bidirectional.
+        weights: its tensors, all of one dtype.
+        batch: ``B``.
+    """
+
+    def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int) -> None:
+        super().__init__(network, dtype=weights["head.weight"].dtype, batch=batch)
+        self._body = network.body
+        self._weights = weights
+        self._head = Layer(W=weights["head.weight"], b=weights["head.bias"], activation="identity")
+
+    def advance(self) -> None:
+        """Take ``x``, write ``y``, and write the new state over the old."""
+        body = self._body
+        features = self._perceptron(body) if isinstance(body, MLPSpec) else self._recurrent(body)
+        np.copyto(self.y, kernels.dense_forward(self._head, features, backend="reference"))
+
+    def _perceptron(self, body: MLPSpec) -> Array:
+        x = self.x
+        for layer in range(len(body.hidden_sizes)):
+            W, b = self._weights[f"body.weight_l{layer}"], self._weights.get(f"body.bias_l{layer}")
+            x = kernels.dense_forward(Layer(W=W, b=b, activation=body.activation), x, backend="reference")
+        return x
+
+    def _recurrent(self, body: RecurrentSpec) -> Array:
+        x = self.x
+        for layer in range(body.num_layers):
+            weights = cell_weights(self._weights, body, layer, 0, prefix="body.")
+            h, c, r = self.state
+            own = State(h[layer], None if c is None else c[layer], None if r is None else r[layer])
+            new = kernels.forward(body.cell, weights, x[None], own, backend="reference").final
+            for part, value in zip(own, new, strict=True):
+                if part is not None and value is not None:
+                    np.copyto(part, value)
+            x = new.h
+        return x
