@@ -18,8 +18,9 @@ setup: $(INSTALLED)
 
 # The package is installed as a user has it, not as a link to src/: the tests then also see what was not packed.
 # Nothing but the package itself is downloaded or built where all else is there already.
+# PEEPHOLE_REQUIRE_CORE: a core that cannot be built is an error here, and not done without.
 $(INSTALLED): $(SOURCES) | $(VENV)/.tools
-	$(PIP) install --quiet --no-build-isolation -c constraints.txt ".[train,dev]"
+	PEEPHOLE_REQUIRE_CORE=1 $(PIP) install --quiet --no-build-isolation -c constraints.txt ".[train,dev]"
 	@touch $@
 
 $(VENV)/.tools: constraints.txt
