@@ -2,6 +2,7 @@
 # make demo    set up, then fit, backtest, draw and stream real forecasts into demo/
 # make test    set up, then run the tests
 # make check   set up, then lint, format, types, layers and docs
+# make wheel   a manylinux wheel into dist/, audited, and tested where there is no compiler and no torch
 # make docs    the documentation into docs/_build/html
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find src native -type f ! -name '*.so' ! -name '*.pyc') $(wildcard CMakeLists.txt) \
 	pyproject.toml constraints.txt README.md LICENSE
 
-.PHONY: setup demo test slow check docs clean
+.PHONY: setup demo test slow check wheel docs clean
 
 setup: $(INSTALLED)
 
@@ -49,6 +50,9 @@ check: setup
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(MAKE) docs
+
+wheel:
+	PYTHON=$(PYTHON) .ci/wheel
 
 docs: setup
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
