@@ -34,7 +34,7 @@ print(*streamed)
 
 
 @pytest.fixture
-def without_compiler(tmp_path: Path) -> dict[str, str]:
+def without_compiler() -> dict[str, str]:
     """The environment of a machine whose compiler fails; CMake is there."""
     failing = shutil.which("false")
     if failing is None:

@@ -49,6 +49,6 @@ def _installed() -> Backend:
         "this Python and machine, or a C++17 compiler, and then Peephole again with PEEPHOLE_REQUIRE_CORE=1, so that "
         f"pip fails where it cannot be built; {VARIABLE}=reference says that it is meant so",
         SlowBackendWarning,
-        stacklevel=4,
+        stacklevel=3,
     )
     return "reference"
