@@ -35,7 +35,7 @@ class Backward {
     Scratch(const Shape& s, const Division& division, Arena<Real>& arena) noexcept
         : count(arena.template take<Index>(1)),
           row_ids(arena.template take<Index>(division.most_rows())),
-          dz(arena.take(division.most_rows() * padded<Real>(s.K))),
+          dz(arena.take(division.most_rows() * row_stride<Real>(s.K))),
           dh_hat(arena.take(s.projection ? division.most_rows() * padded<Real>(s.P) : 0)),
           dx(arena.take(division.most_rows() * padded<Real>(s.I))),
           laid_out(s, division.most_rows(), arena),
@@ -49,7 +49,8 @@ class Backward {
   Backward(const Shape& shape, const Weights& weights, const Inputs& inputs, const Tape& tape, const Errors& errors,
            const Gradients& gradients, Index threads, Arena<Real>& arena) noexcept
       : s(shape), w(weights), in(inputs), tape_(tape), above_(errors), d(gradients),
-        division_(divide(shape, threads, sizeof(Real), padded<Real>(shape.K))), cell_stride_(padded<Real>(shape.H)) {
+        division_(divide(shape, threads, sizeof(Real), padded<Real>(shape.K))), cell_stride_(padded<Real>(shape.H)),
+        dz_stride_(row_stride<Real>(shape.K)) {
     W_ = take_panels(arena, s.K, s.I);
     R_ = take_panels(arena, s.K, read_width(s));
     if (s.projection) W_p_ = take_panels(arena, s.P, s.H);
@@ -180,7 +181,6 @@ class Backward {
   // One step of `count` rows from a slot on, whose first is the m-th in hand.
   void run_step(const Team& team, Index t, Index slot, Index count, Index m, const Scratch& t_,
                 const Scratch& own) const noexcept {
-    const Index dz_stride = padded<Real>(s.K);
     if (s.projection) leave_projection(t, slot, count, m, t_);
     const Range panels = division_.own_panels(team, R_.count());
     const Index first = panels.count() > 0 ? R_.column(panels.begin) : s.H;
@@ -201,19 +201,19 @@ class Backward {
       }
     }
     if (division_.by_units) team.wait();
-    carry(panels, slot, count, t_.dz + m * dz_stride);
+    carry(panels, slot, count, t_.dz + m * dz_stride_);
   }
 
   // dh⁻ = d_h ⊙ Rᵀ dz, dr⁻ = Sᵀ dz; with the truncated error neither.
   void carry(Range panels, Index slot, Index count, const Real* dz) const noexcept {
-    const Index columns = R_.columns(), dz_stride = padded<Real>(s.K);
+    const Index columns = R_.columns();
     if (panels.count() == 0) return;
     const Index first = R_.column(panels.begin);
     const Index last = panels.end == R_.count() ? columns : R_.column(panels.end);
     Real* back = back_ + slot * columns;
     for (Index q = 0; q < count; ++q) copy_or_zero<Real>(back + q * columns + first, nullptr, last - first);
     if (s.truncated) return;
-    add_product(R_, panels.begin, panels.end, count, [&](Index q) { return dz + q * dz_stride; }, back, columns);
+    add_product(R_, panels.begin, panels.end, count, [&](Index q) { return dz + q * dz_stride_; }, back, columns);
     if (in.drop_h == nullptr) return;
     for (Index q = 0; q < count; ++q) {
       const Real* drop = in.drop_h + slots_[slot + q] * s.P;
@@ -253,7 +253,7 @@ class Backward {
     r.dc = s.rnn ? nullptr : dc_ + slot * cell_stride_;
     r.dh_hat = s.projection ? t_.dh_hat + m * padded<Real>(s.P) : nullptr;
     r.dm = s.projection ? dm_ + slot * W_p_.columns() : nullptr;
-    r.dz = t_.dz + m * padded<Real>(s.K);
+    r.dz = t_.dz + m * dz_stride_;
     return r;
   }
 
@@ -269,7 +269,7 @@ class Backward {
     const LaidOut<Real>& to = t_.laid_out;
     for (Index m = mine.begin; m < mine.end; ++m) {
       const Index row = t_.row_ids[m], t = row / s.B, b = row % s.B;
-      const Real* dz = t_.dz + m * padded<Real>(s.K);
+      const Real* dz = t_.dz + m * dz_stride_;
       if (d.db != nullptr) add_if(own.db, dz, s.K);
       if (d.dW != nullptr || wants_recurrent()) to.dz.pack(m, dz);
       if (d.dW != nullptr) {
@@ -316,10 +316,10 @@ class Backward {
   // dx += Wᵀ dz
   void leave_input(Range mine, const Scratch& t_) const noexcept {
     if (d.dx == nullptr) return;
-    const Index columns = W_.columns(), dz_stride = padded<Real>(s.K);
+    const Index columns = W_.columns();
     Real* dx = t_.dx + mine.begin * columns;
     copy_or_zero<Real>(dx, nullptr, mine.count() * columns);
-    add_product(W_, 0, W_.count(), mine.count(), [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride; }, dx,
+    add_product(W_, 0, W_.count(), mine.count(), [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride_; }, dx,
                 columns);
     for (Index m = mine.begin; m < mine.end; ++m) {
       add_if<Real>(d.dx + t_.row_ids[m] * s.I, t_.dx + m * columns, s.I);
@@ -369,7 +369,7 @@ class Backward {
   const Errors& above_;
   const Gradients& d;
   const Division division_;
-  const Index cell_stride_;
+  const Index cell_stride_, dz_stride_;
   Panels<Real> W_, R_, W_p_;
   Real *back_, *kept_, *dc_, *dm_, *zeros_, *dRS_;
   Index *sorted_, *slots_;

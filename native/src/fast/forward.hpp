@@ -24,13 +24,13 @@ class Forward {
 
   // What a thread has for itself.
   struct Scratch {
-    Real* z;                // [rows at work in the steps taken together, columns of W]
+    Real* z;                // [rows at work in the steps taken together, z_stride]
     Index* row_ids;         // [the same] t·B + b
     ForwardRow<Real>* rows; // [rows]
     RowScratch<Real> row;
 
-    Scratch(const Shape& s, const Division& division, Index columns, Arena<Real>& arena) noexcept
-        : z(arena.take(division.most_rows() * columns)),
+    Scratch(const Shape& s, const Division& division, Index z_stride, Arena<Real>& arena) noexcept
+        : z(arena.take(division.most_rows() * z_stride)),
           row_ids(arena.template take<Index>(division.most_rows())),
           rows(arena.template take<ForwardRow<Real>>(division.rows)),
           row(s, arena) {}
@@ -42,7 +42,7 @@ class Forward {
           Arena<Real>& arena) noexcept
       : s(shape), w(weights), in(inputs), tape_(tape), panels_(shape, arena),
         division_(divide(shape, threads, sizeof(Real), panels_.W.columns())),
-        read_stride_(padded<Real>(read_width(shape))), cell_stride_(padded<Real>(shape.H)) {
+        read_stride_(row_stride<Real>(read_width(shape))), z_stride_(row_stride<Real>(panels_.W.columns())), cell_stride_(padded<Real>(shape.H)) {
     for (Real*& read : read_) read = arena.take(s.B * read_stride_);
     h_ = arena.take(s.B * s.P);
     c_ = arena.take(s.rnn ? 0 : s.B * cell_stride_);
@@ -51,7 +51,7 @@ class Forward {
     sorted_ = arena.template take<Index>(s.B);
     slots_ = arena.template take<Index>(s.B);
     Arena<Real> one;
-    const Scratch counted(s, division_, panels_.W.columns(), one);
+    const Scratch counted(s, division_, z_stride_, one);
     scratch_bytes_ = one.needed();
     scratch_ = arena.template take<unsigned char>(static_cast<Index>(scratch_bytes_) * threads);
   }
@@ -71,7 +71,7 @@ class Forward {
     }
     team.wait();
     Arena<Real> memory(scratch_ + static_cast<std::size_t>(team.rank) * scratch_bytes_);
-    const Scratch scratch(s, division_, panels_.W.columns(), memory);
+    const Scratch scratch(s, division_, z_stride_, memory);
     run_steps(team, rows, scratch);
   }
 
@@ -132,7 +132,6 @@ class Forward {
 
   void run_steps(const Team& team, Range rows, const Scratch& t_) const noexcept {
     const Range panels = division_.own_panels(team, panels_.W.count());
-    const Index columns = panels_.W.columns();
     Active active(in.lengths, slots_, rows);
     Index parity = 0;
     for (Index begin = 0; begin < s.T; begin += division_.steps) {
@@ -147,7 +146,7 @@ class Forward {
       Index first = 0;
       for (Index step = begin; step < end; ++step) {
         const Index t = s.reverse ? s.T - 1 - step : step, at_work = active.at(t);
-        run_step(panels, rows.begin, at_work, t_.row_ids + first, t_.z + first * columns, parity, t_);
+        run_step(panels, rows.begin, at_work, t_.row_ids + first, t_.z + first * z_stride_, parity, t_);
         first += at_work;
         if (division_.by_units) team.wait();
         if (!division_.by_units || team.rank == 0) leave_states(t, rows, at_work, read_[1 - parity]);
@@ -172,36 +171,35 @@ class Forward {
     const Index first = panels_.W.column(panels.begin);
     const Index last = panels.end == panels_.W.count() ? columns : panels_.W.column(panels.end);
     for (Index m = 0; m < count; ++m) {
-      for (Index j = first; j < last; j += lanes<Real>) store(t_.z + m * columns + j, load(panels_.b + j));
+      for (Index j = first; j < last; j += lanes<Real>) store(t_.z + m * z_stride_ + j, load(panels_.b + j));
     }
     add_product(panels_.W, panels.begin, panels.end, count,
-                [&](Index m) { return in.x + t_.row_ids[m] * s.I; }, t_.z, columns);
+                [&](Index m) { return in.x + t_.row_ids[m] * s.I; }, t_.z, z_stride_);
   }
 
   // One step of `count` rows from a slot on.
   void run_step(Range panels, Index slot, Index count, const Index* row_ids, Real* z, Index parity,
                 const Scratch& t_) const noexcept {
     const Real* read = read_[parity] + slot * read_stride_;
-    const Index columns = panels_.R.columns();
     for (Index m = 0; m < count; ++m) t_.rows[m] = row_at(row_ids[m], slot + m, parity);
     const auto row_of = [&](Index m) { return read + m * read_stride_; };
     if (gates_meet(s)) {
-      add_product(panels_.R, panels.begin, panels.end, count, 1, row_of, z, columns,
+      add_product(panels_.R, panels.begin, panels.end, count, 1, row_of, z, z_stride_,
                   [&](Index panel, Index first, Index some) {
                     const Index j = panel * lanes<Real>;
                     const Index n = s.H - j < lanes<Real> ? s.H - j : lanes<Real>;
                     for (Index m = first; m < first + some; ++m) {
-                      lstm_forward(s, w.p, t_.rows[m], z + m * columns + panels_.R.column(panel), j, n);
+                      lstm_forward(s, w.p, t_.rows[m], z + m * z_stride_ + panels_.R.column(panel), j, n);
                     }
                   });
     } else {
-      add_product(panels_.R, panels.begin, panels.end, count, row_of, z, columns);
+      add_product(panels_.R, panels.begin, panels.end, count, row_of, z, z_stride_);
       const ForwardRowPass<Real> pass(s, w.p, w.gain, w.shift, t_.row);
       for (Index m = 0; m < count; ++m) {
         if (s.rnn) {
-          pass.rnn(t_.rows[m], z + m * columns);
+          pass.rnn(t_.rows[m], z + m * z_stride_);
         } else {
-          pass.lstm(t_.rows[m], z + m * columns);
+          pass.lstm(t_.rows[m], z + m * z_stride_);
         }
       }
     }
@@ -248,7 +246,7 @@ class Forward {
   const Tape& tape_;
   const ForwardPanels<Real> panels_;
   const Division division_;
-  const Index read_stride_, cell_stride_;
+  const Index read_stride_, z_stride_, cell_stride_;
   Real* read_[2];  // [B, P + G] what the recurrent product reads: of this step, of the next
   Real* h_;        // [B, P] h where it is not that
   Real *c_, *m_, *h_hat_;

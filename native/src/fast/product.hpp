@@ -28,7 +28,7 @@ inline Tile<Real> tile_of(Index rows, Index vectors) noexcept {
 }
 
 // Bytes of a panel's piece: what leaves room for the rows in the first-level cache.
-constexpr Index piece_bytes = vector_bytes == 64 ? 32768 : 24576;
+constexpr Index piece_bytes = vector_bytes == 64 ? 16384 : 24576;
 
 // `rows` rows in the fewest groups that a tile takes, all about equally large: no tile of one row where it can be helped.
 struct Groups {

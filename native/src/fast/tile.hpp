@@ -48,6 +48,7 @@ void run_tile(Index depth, const TileRows<Real>& a, const Real* panel, Real* Z, 
   }
   const Index step = a.step;
   Index at = 0;
+#pragma GCC unroll 4
   for (Index k = 0; k < depth; ++k) {
     V x[rows];
 #pragma GCC unroll 8
