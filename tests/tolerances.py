@@ -56,4 +56,13 @@ TOLERANCES: dict[str, float] = {
     "tasks_metrics": 1e-9,
     # tasks: a forecast in float32, by torch modules and by the runtime, in units of the series' deviation.
     "tasks_runtime_float32": 1e-5,
+    # bench: everyone's result and gradients against ours, relative to the largest element.
+    "bench_float64": 1e-12,
+    "bench_float32": 2e-5,
+    # bench: the same with layer norm, over eight units.
+    "bench_layer_norm_float32": 5e-4,
+    # bench: medians and means of a few numbers, by hand.
+    "bench_by_hand": 1e-12,
+    # bench: times and rates are told with five digits.
+    "bench_told": 2e-4,
 }
