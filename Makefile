@@ -1,6 +1,7 @@
 # make setup   .venv with the package, its training extra and the tools; quick and silent when up to date
 # make demo    set up, then fit, backtest, draw and stream real forecasts into demo/
 # make test    set up, then run the tests
+# make bench   set up, then measure speed beside everyone else, into benchmarks/speed
 # make check   set up, then lint, format, types, layers and docs
 # make wheel   a manylinux wheel into dist/, audited, and tested where there is no compiler and no torch
 # make docs    the documentation into docs/_build/html
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find src native -type f ! -name '*.so' ! -name '*.pyc') $(wildcard CMakeLists.txt) \
 	pyproject.toml constraints.txt README.md LICENSE
 
-.PHONY: setup demo test slow check wheel docs clean
+.PHONY: setup demo test slow bench check wheel docs clean
 
 setup: $(INSTALLED)
 
@@ -43,6 +44,9 @@ test: setup
 
 slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow || [ $$? -eq 5 ] # 5: there are none
+
+bench: setup
+	$(BIN)/peephole bench --out benchmarks/speed
 
 check: setup
 	$(BIN)/ruff check

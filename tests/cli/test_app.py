@@ -12,7 +12,16 @@ from peephole.cli import gradcheck
 from peephole.spec import VARIANTS
 from tests.cli.command import peephole
 
-COMMANDS = (("fit",), ("fit", "forecast"), ("predict",), ("evaluate",), ("gradcheck",), ("variants",), ("demo",))
+COMMANDS = (
+    ("fit",),
+    ("fit", "forecast"),
+    ("predict",),
+    ("evaluate",),
+    ("gradcheck",),
+    ("variants",),
+    ("bench",),
+    ("demo",),
+)
 HEAVY = ("torch", "numpy", "pandas", "polars", "matplotlib")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from peephole.cli import console, demo, evaluate, fit_forecast, gradcheck, predict, variants
+from peephole.cli import bench, console, demo, evaluate, fit_forecast, gradcheck, predict, variants
 from peephole.cli.wording import as_on_the_command_line
 from peephole.errors import PeepholeError
 from peephole.version import VERSION
@@ -45,6 +45,7 @@ app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("gradcheck", epilog=gradcheck.EXAMPLES)(gradcheck.gradcheck)
 app.command("variants", epilog=variants.EXAMPLES)(variants.variants)
+app.command("bench", epilog=bench.EXAMPLES)(bench.bench)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 
 # typer brings its own copy of click in newer versions and uses the installed one in older ones: the base of what both
