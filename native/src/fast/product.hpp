@@ -37,6 +37,19 @@ struct Groups {
   Index begin(Index group) const noexcept { return rows * group / count(); }
 };
 
+// Shares the next piece of a panel out among the groups that pass over the one in hand: each asks memory for some of it.
+template <class Real>
+inline void look_ahead(TileRows<Real>& a, const Real* piece, const Real* next, Index bytes, Index group, Index groups,
+                       Index depth) noexcept {
+  // Every second line: the neighbour comes with it. Where the groups are many, one line at a time.
+  a.ahead_step = groups < 4 ? 128 : 64;
+  const Index begin = group * depth * a.ahead_step;
+  a.ahead = reinterpret_cast<const unsigned char*>(next) + begin;
+  if (next != nullptr && groups > 1 && begin < bytes) return;
+  a.ahead = reinterpret_cast<const unsigned char*>(piece);
+  a.ahead_step = 0;
+}
+
 // Z[m, columns of the panels] += Σ_k row_at(m)[k·step] W[k, ·] for m in [0, rows) and some of the panels. Z starts at
 // column 0 of panel 0. done(panel, first row, rows) is called on each tile when its sums are complete.
 template <class Real, class RowAt, class Done>
@@ -50,12 +63,17 @@ void add_product(const Panels<Real>& W, Index first_panel, Index last_panel, Ind
     const Index pieces = group_count > 1 ? (W.depth + most - 1) / most : 1;
     for (Index piece = 0; piece < pieces; ++piece) {
       const Index k = W.depth * piece / pieces, end = W.depth * (piece + 1) / pieces;
+      // Panels lie one behind the other, and so do their pieces.
+      const Real* now = W.at(panel) + k * width;
+      const Real* next = panel + 1 < last_panel || piece + 1 < pieces ? now + (end - k) * width : nullptr;
+      const Index bytes = (end - k) * width * static_cast<Index>(sizeof(Real));
       for (Index group = 0; group < group_count; ++group) {
         const Index first = groups.begin(group), count = groups.begin(group + 1) - first;
         TileRows<Real> a;
         a.step = step;
         for (Index r = 0; r < count; ++r) a.row[r] = row_at(first + r) + k * step;
-        tile_of<Real>(count, vectors)(end - k, a, W.at(panel) + k * width, Z + first * stride + W.column(panel), stride);
+        look_ahead(a, now, next, bytes, group, group_count, end - k);
+        tile_of<Real>(count, vectors)(end - k, a, now, Z + first * stride + W.column(panel), stride);
         if (piece == pieces - 1) done(panel, first, count);
       }
     }
@@ -114,18 +132,20 @@ void add_outer_product(const Columns<Real>& A, Index first_group, Index last_gro
     const Index pieces = (depth + most - 1) / most;
     for (Index piece = 0; piece < pieces; ++piece) {
       const Index m = depth * piece / pieces, end = depth * (piece + 1) / pieces;
+      const Real* now = B.at(panel) + m * width;
       for (Index group = first_group; group < last_group; ++group) {
         const Index rows = A.in_group(group);
         TileRows<Real> a;
         a.step = tile_rows;
         for (Index r = 0; r < rows; ++r) a.row[r] = A.at(group) + m * tile_rows + r;
+        look_ahead<Real>(a, now, nullptr, 0, 0, 1, 0);
         Real* target = D + group * tile_rows * columns + column;
         if (valid == width) {
-          tile_of<Real>(rows, vectors)(end - m, a, B.at(panel) + m * width, target, columns);
+          tile_of<Real>(rows, vectors)(end - m, a, now, target, columns);
           continue;
         }
         for (Index j = 0; j < rows * width; ++j) edge[j] = Real(0);
-        tile_of<Real>(rows, vectors)(end - m, a, B.at(panel) + m * width, edge, width);
+        tile_of<Real>(rows, vectors)(end - m, a, now, edge, width);
         for (Index r = 0; r < rows; ++r) {
           for (Index j = 0; j < valid; ++j) target[r * columns + j] += edge[r * width + j];
         }

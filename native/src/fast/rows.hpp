@@ -31,7 +31,7 @@ struct Division {
 // Steps are taken together so that what they leave for one product fills part of the second-level cache, but for no fewer
 // rows than a product needs to be worth its panels.
 inline Index steps_together(Index T, Index rows, Index row_bytes) noexcept {
-  constexpr Index bytes = 256 * 1024, fewest_rows = 64;
+  constexpr Index bytes = 384 * 1024, fewest_rows = 64;
   const Index fitting = bytes / row_bytes;
   const Index steps = (fitting > fewest_rows ? fitting : fewest_rows) / (rows > 0 ? rows : 1);
   return std::max<Index>(1, std::min(steps, T));

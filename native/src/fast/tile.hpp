@@ -27,11 +27,14 @@ constexpr Index tile_vectors = 4;
 template <class Real>
 constexpr Index tile_columns = tile_vectors * lanes<Real>;
 
-// The rows of the left factor that meet in one tile, and the distance between neighbours in k.
+// The rows of the left factor that meet in one tile, and the distance between neighbours in k; and what is asked for from
+// memory meanwhile, a line at each k, so that it is there when its turn comes.
 template <class Real>
 struct TileRows {
   const Real* row[tile_rows];
   Index step;
+  const unsigned char* ahead;
+  Index ahead_step;  // bytes
 };
 
 template <class Real, int rows, int vectors>
@@ -46,7 +49,8 @@ void run_tile(Index depth, const TileRows<Real>& a, const Real* panel, Real* Z, 
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) z[r][v] = load(Z + r * stride + v * width);
   }
-  const Index step = a.step;
+  const Index step = a.step, ahead_step = a.ahead_step;
+  const unsigned char* ahead = a.ahead;
   Index at = 0;
 #pragma GCC unroll 4
   for (Index k = 0; k < depth; ++k) {
@@ -59,6 +63,8 @@ void run_tile(Index depth, const TileRows<Real>& a, const Real* panel, Real* Z, 
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) z[r][v] += x[r] * w;
     }
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += ahead_step;
     panel += vectors * width;
     at += step;
   }
