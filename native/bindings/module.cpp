@@ -3,10 +3,13 @@
 // Buffers come as a dict from the names of peephole.h to addresses (whole numbers); a name that is absent is NULL. The
 // caller keeps the memory alive and has checked its shapes (peephole.kernels); the GIL is released while a pass runs.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/vector.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <vector>
 
 #include "peephole.h"
 
@@ -119,9 +122,12 @@ peephole_workspace workspace_at(Address address, std::size_t bytes) {
   return {reinterpret_cast<void*>(address), bytes};
 }
 
+// A pass with all its arguments, ready to run without the GIL.
+using Pass = std::function<int(const peephole_threads*)>;
+
 template <class Real>
-int run_forward(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
-                const peephole_workspace& workspace, const peephole_threads& threads) {
+Pass forward_pass(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
+                  const peephole_workspace& workspace) {
   using E = Entry<Real>;
   typename E::Weights weights{};
   typename E::Inputs inputs{};
@@ -131,13 +137,14 @@ int run_forward(const peephole_cell& cell, const peephole_sizes& sizes, const nb
   addresses.fill(inputs, input_fields);
   addresses.fill(tape, tape_fields);
   addresses.refuse_the_rest();
-  const nb::gil_scoped_release released;
-  return E::forward(&cell, &sizes, &weights, &inputs, &tape, &workspace, &threads);
+  return [=](const peephole_threads* threads) {
+    return E::forward(&cell, &sizes, &weights, &inputs, &tape, &workspace, threads);
+  };
 }
 
 template <class Real>
-int run_backward(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
-                 const peephole_workspace& workspace, const peephole_threads& threads) {
+Pass backward_pass(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
+                   const peephole_workspace& workspace) {
   using E = Entry<Real>;
   typename E::Weights weights{};
   typename E::Inputs inputs{};
@@ -151,8 +158,48 @@ int run_backward(const peephole_cell& cell, const peephole_sizes& sizes, const n
   addresses.fill(errors, error_fields);
   addresses.fill(gradients, gradient_fields);
   addresses.refuse_the_rest();
+  return [=](const peephole_threads* threads) {
+    return E::backward(&cell, &sizes, &weights, &inputs, &tape, &errors, &gradients, &workspace, threads);
+  };
+}
+
+Pass pass_of_job(const peephole_cell& cell, const peephole_sizes& sizes, bool backward, bool is_double,
+                 const nb::dict& by_name, const peephole_workspace& workspace) {
+  if (backward) {
+    return is_double ? backward_pass<double>(cell, sizes, by_name, workspace)
+                     : backward_pass<float>(cell, sizes, by_name, workspace);
+  }
+  return is_double ? forward_pass<double>(cell, sizes, by_name, workspace)
+                   : forward_pass<float>(cell, sizes, by_name, workspace);
+}
+
+// Independent passes, each by a thread of its own; one after the other where the threads do not come.
+std::vector<int> run_beside(const nb::list& jobs, Address runner) {
+  struct Jobs {
+    std::vector<Pass> passes;
+    std::vector<int> status;
+  };
+  Jobs all;
+  for (const nb::handle one : jobs) {
+    const nb::tuple job = nb::cast<nb::tuple>(one);
+    const auto number = [&](std::size_t at) { return nb::cast<std::int64_t>(job[at]); };
+    const peephole_sizes sizes{number(1), number(2), number(3), number(4), number(5), nb::cast<bool>(job[6])};
+    all.passes.push_back(pass_of_job(nb::cast<const peephole_cell&>(job[0]), sizes, nb::cast<bool>(job[7]),
+                                     nb::cast<bool>(job[8]), nb::cast<nb::dict>(job[9]),
+                                     workspace_at(nb::cast<Address>(job[10]), nb::cast<std::size_t>(job[11]))));
+  }
+  all.status.resize(all.passes.size());
   const nb::gil_scoped_release released;
-  return E::backward(&cell, &sizes, &weights, &inputs, &tape, &errors, &gradients, &workspace, &threads);
+  reinterpret_cast<Run>(runner)(
+      nullptr, static_cast<std::int32_t>(all.passes.size()),
+      [](void* argument, std::int32_t rank, std::int32_t size) noexcept {
+        Jobs& own = *static_cast<Jobs*>(argument);
+        for (std::size_t at = static_cast<std::size_t>(rank); at < own.passes.size(); at += static_cast<std::size_t>(size)) {
+          own.status[at] = own.passes[at](nullptr);
+        }
+      },
+      &all);
+  return all.status;
 }
 
 template <class Real>
@@ -207,13 +254,11 @@ void bind_passes(nb::module_& m) {
     const peephole_sizes sizes{T, B, I, H, P, reverse};
     const peephole_workspace memory = workspace_at(workspace, workspace_bytes);
     const peephole_threads threads{thread_count, reinterpret_cast<Run>(runner), nullptr};
-    if (backward) {
-      return is_double ? run_backward<double>(cell, sizes, addresses, memory, threads)
-                       : run_backward<float>(cell, sizes, addresses, memory, threads);
-    }
-    return is_double ? run_forward<double>(cell, sizes, addresses, memory, threads)
-                     : run_forward<float>(cell, sizes, addresses, memory, threads);
+    const Pass pass = pass_of_job(cell, sizes, backward, is_double, addresses, memory);
+    const nb::gil_scoped_release released;
+    return pass(&threads);
   });
+  m.def("run_beside", &run_beside);
 }
 
 void bind_dense(nb::module_& m) {

@@ -46,7 +46,7 @@ def test_the_backend_is_chosen_by_the_environment(backend: str, monkeypatch: pyt
     monkeypatch.setenv("PEEPHOLE_BACKEND", backend)
     output = layer("peephole")(noise(5, 3, 4))
     close(output, expected, "nn_kernels_float64")
-    assert ("CellBackward" in type(output[1][0].grad_fn.next_functions[0][0]).__name__) is (backend == "native")
+    assert ("_LayerBackward" in type(output[1][0].grad_fn.next_functions[0][0]).__name__) is (backend == "native")
     close(dense(noise(5, 4)), expected_dense, "nn_kernels_float64")
 
 

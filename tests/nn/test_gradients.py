@@ -68,8 +68,8 @@ def test_kernels_equal_autograd(
         x = noise(5, 3, 4, dtype=dtype, gradient=True)
         hx = state_of(made, 3, gradient=True)
         wanted = [x, *tensors(hx), *made.parameters()]
-        expected = _run(reference.run_cell, made, x, hx, lengths=lengths, training=training)
-        actual = _run(autograd.run_cell, made, x, hx, lengths=lengths, training=training)
+        expected = _run(reference.run_layer, made, x, hx, lengths=lengths, training=training)
+        actual = _run(autograd.run_layer, made, x, hx, lengths=lengths, training=training)
         close(actual, expected, tolerance)
         close(gradients(total(actual), wanted), gradients(total(expected), wanted), tolerance)
 
@@ -83,7 +83,7 @@ def test_projection_equals_autograd(name: str) -> None:
     wanted = [x, *tensors(hx), *made.parameters()]
     runs = [
         _run(engine, made, x, hx, lengths=torch.tensor(LENGTHS), training=True)
-        for engine in (autograd.run_cell, reference.run_cell)
+        for engine in (autograd.run_layer, reference.run_layer)
     ]
     close(runs[0], runs[1], "nn_kernels_float64")
     close(gradients(total(runs[0]), wanted), gradients(total(runs[1]), wanted), "nn_kernels_float64")
@@ -153,7 +153,7 @@ def test_an_error_on_one_result_alone_is_carried_back(part: str) -> None:
     made = layer("peephole")
     x = noise(5, 3, 4, gradient=True)
     found: list[Tensor] = []
-    for engine in (autograd.run_cell, reference.run_cell):
+    for engine in (autograd.run_layer, reference.run_layer):
         output, (state,), ((gates, c),) = _run(engine, made, x, state_of(made, 3), lengths=None, training=False)
         chosen = {"output": output, "h_n": state[0], "c_n": state[1], "g": gates, "c": c}[part]
         found.append(torch.autograd.grad(chosen.square().sum(), x)[0])

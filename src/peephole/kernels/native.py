@@ -12,7 +12,7 @@ import os
 import threading
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from peephole.kernels.layout import Sizes
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
     from peephole import _native
@@ -36,6 +37,17 @@ ISA_VARIABLE = "PEEPHOLE_ISA"
 _MODULE = "peephole._native"
 _BYTES: dict[str, int] = {"float32": 4, "float64": 8}
 _CODES: dict[Activation, int] = {name: code for code, name in enumerate(ACTIVATIONS)}
+
+
+class Pass(NamedTuple):
+    """One pass over one cell: the arguments of :func:`run_forward` or, if ``backward``, :func:`run_backward`."""
+
+    spec: CellSpec
+    sizes: Sizes
+    dtype: Dtype
+    addresses: dict[str, int]
+    reverse: bool
+    backward: bool
 
 
 def native_available() -> bool:
@@ -148,7 +160,7 @@ def run_forward(
     Raises:
         BackendError: for a missing buffer, a length out of range, or a size that does not suit the cell.
     """
-    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=False, threads=threads)
+    _run(Pass(spec, sizes, dtype, addresses, reverse, backward=False), threads)
 
 
 def run_backward(
@@ -170,7 +182,30 @@ def run_backward(
     Raises:
         BackendError: for a missing buffer, a length out of range, or a size that does not suit the cell.
     """
-    _run(spec, sizes, dtype, addresses, reverse=reverse, backward=True, threads=threads)
+    _run(Pass(spec, sizes, dtype, addresses, reverse, backward=True), threads)
+
+
+def run_passes(passes: Sequence[Pass], *, threads: int = 1) -> None:
+    """Run passes that do not depend on one another: the two directions of a layer.
+
+    Side by side, each by one thread, where all together are given no more threads than there are passes or a thread
+    would have no row of its own; else one after the other, each by all threads.
+
+    Args:
+        passes: what to run.
+        threads: at most so many, of the process's OpenMP runtime.
+
+    Raises:
+        BackendError: as :func:`run_forward`.
+    """
+    few = threads <= len(passes) or passes[0].sizes.B < threads
+    if len(passes) > 1 and threads > 1 and few and _runner():
+        native = core()
+        for status in native.run_beside([_job(one, 1, place) for place, one in enumerate(passes)], _runner()):
+            _check(status)
+        return
+    for one in passes:
+        _run(one, threads)
 
 
 def run_dense_forward(
@@ -235,38 +270,23 @@ def _cell(spec: CellSpec) -> _native.Cell:
     )
 
 
-def _run(
-    spec: CellSpec,
-    sizes: Sizes,
-    dtype: Dtype,
-    addresses: dict[str, int],
-    *,
-    reverse: bool,
-    backward: bool,
-    threads: int,
-) -> None:
-    native, cell, real_bytes = core(), _cell(spec), _BYTES[dtype]
-    P = spec.proj_size or sizes.H
+def _run(one: Pass, threads: int) -> None:
+    native, job = core(), _job(one, threads, 0)
+    _check(native.run(*job))
+
+
+def _job(one: Pass, threads: int, place: int) -> tuple[Any, ...]:
+    """The arguments of the core for one pass by so many threads, on the kept workspace of that place."""
+    native, cell, real_bytes = core(), _cell(one.spec), _BYTES[one.dtype]
+    sizes = (*one.sizes, one.spec.proj_size or one.sizes.H)
     runner = 0
     if threads > 1:
-        threads = native.worthwhile_threads(cell, *sizes, P, backward, threads)
+        threads = native.worthwhile_threads(cell, *sizes, one.backward, threads)
         runner = _runner() if threads > 1 else 0
-        threads = threads if runner else 1
-    workspace = _memory(native.workspace_bytes(cell, *sizes, P, backward, real_bytes, threads), sizes)
-    status = native.run(
-        cell,
-        *sizes,
-        P,
-        reverse,
-        backward,
-        real_bytes == 8,
-        addresses,
-        address_of(workspace),
-        workspace.nbytes,
-        threads,
-        runner,
-    )
-    _check(status)
+    count = threads if runner else 1
+    workspace = _memory(native.workspace_bytes(cell, *sizes, one.backward, real_bytes, count), one.sizes, place)
+    memory = (address_of(workspace), workspace.nbytes)
+    return (cell, *sizes, one.reverse, one.backward, real_bytes == 8, one.addresses, *memory, count, runner)
 
 
 @lru_cache(maxsize=1)
@@ -293,21 +313,23 @@ def _run_dense(
 class _Workspaces(threading.local):
     """The scratch memory of one Python thread, kept from pass to pass: to get it anew costs as much as a small pass."""
 
-    memory: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(0, np.uint8)
+    def __init__(self) -> None:
+        self.by_place: dict[int, np.ndarray[Any, np.dtype[np.uint8]]] = {}
 
 
 _workspaces = _Workspaces()
 _KEPT_BYTES = 1 << 26
 
 
-def _memory(count: int, sizes: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _memory(count: int, sizes: tuple[int, ...], place: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if count > np.iinfo(np.intp).max:
         raise BackendError(f"kernels: the core refused the sizes {tuple(sizes)}; they do not suit the cell")
-    if count <= _workspaces.memory.size:
-        return _workspaces.memory
+    kept = _workspaces.by_place.get(place)
+    if kept is not None and count <= kept.size:
+        return kept
     memory = np.empty(count, np.uint8)
     if count <= _KEPT_BYTES:
-        _workspaces.memory = memory
+        _workspaces.by_place[place] = memory
     return memory
 
 

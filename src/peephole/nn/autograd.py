@@ -1,9 +1,10 @@
-"""One layer and direction on the compiled kernels, with the gradient worked out by hand.
+"""One layer on the compiled kernels, with the gradient worked out by hand.
 
 Tensors reach the kernels as addresses; nothing is copied that lies densely already. The backward pass is that of the
 equations, exact (or truncated where the cell says so), with whatever error comes from outside: on the outputs, the
 final state, and the gates and cells of every step. Gradients that nobody needs are not computed. It works in eval
-mode as in training, and refuses a second derivative instead of giving a wrong one.
+mode as in training, and refuses a second derivative instead of giving a wrong one. Two directions are one node of the
+graph, and run side by side where there are threads for it.
 """
 
 from __future__ import annotations
@@ -33,131 +34,184 @@ Buffers = dict[str, Tensor]
 
 
 class _Call(NamedTuple):
-    """What of a call is no differentiable tensor.
+    """What of one cell's call is no differentiable tensor.
 
     Attributes:
         spec: the cell.
+        sizes: of the call.
         reverse: the direction of time.
         want_states: whether gates and cells of every step are given out.
         constants: lengths and masks, as far as there are such.
-        names: of the tensors that follow, as in :mod:`peephole.kernels.layout`.
+        names: of the tensors that follow, as in :mod:`peephole.kernels.layout`; ``b_h`` is added to ``b``.
     """
 
     spec: CellSpec
+    sizes: layout.Sizes
     reverse: bool
     want_states: bool
     constants: Buffers
     names: tuple[str, ...]
 
-    def sizes(self, buffers: Buffers) -> layout.Sizes:
-        steps, batch, features = buffers["x"].shape
-        state = buffers["h0" if self.spec.cell == "rnn" else "c0"]
-        return layout.Sizes(steps, batch, features, state.shape[1])
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What of the tape is kept where nothing is carried back."""
+        return ("y", *_FINAL, *_SHOWN) if self.want_states else ("y", *_FINAL)
 
 
-def run_cell(inputs: CellInputs) -> CellRun:
-    """Run one cell over a sequence on the compiled kernels.
+def run_layer(cells: Sequence[CellInputs]) -> list[CellRun]:
+    """Run the cells of one layer over a sequence on the compiled kernels.
 
     Args:
-        inputs: the cell's work; dense or strided tensors of one dtype, float32 or float64, on the CPU, at least one
+        cells: each cell's work; dense or strided tensors of one dtype, float32 or float64, on the CPU, at least one
             step and one row.
 
     Returns:
-        Outputs, final state and, if asked for, the gates and cells of every step. Differentiable once.
+        For each the outputs, the final state and, if asked for, the gates and cells of every step. Differentiable once.
 
     Raises:
         BackendError: where the compiled core is missing.
     """
-    variables = _named(("x", *_STATE), (inputs.x, *inputs.state)) | dict(inputs.weights)
-    constants = _named(("lengths", *_MASKS), (inputs.lengths, *inputs.masks))
-    _check_memory(inputs, variables | constants)
-    call = _Call(inputs.spec, inputs.reverse, inputs.want_states, _dense(constants), tuple(variables))
-    if torch.is_grad_enabled() and any(q.requires_grad for q in variables.values()):
-        outputs = cast("tuple[Tensor | None, ...]", cast(Any, _Cell).apply(call, *variables.values()))
-        named = _named(_OUTPUTS, outputs)
+    calls: list[_Call] = []
+    variables: list[Tensor] = []
+    for inputs in cells:
+        call, tensors = _prepared(inputs)
+        calls.append(call)
+        variables += tensors
+    if torch.is_grad_enabled() and any(q.requires_grad for q in variables):
+        outputs = cast("tuple[Tensor | None, ...]", cast(Any, _Layer).apply(calls, *variables))
+        width = len(_OUTPUTS)
+        named = [_named(_OUTPUTS, outputs[at * width : (at + 1) * width]) for at in range(len(calls))]
     else:
-        named = _forward(call, _dense(variables), keep=_SHOWN if call.want_states else ())
-    final = CellState(named["h_n"], named.get("c_n"), named.get("r_n"))
-    gates, c = (named.get(name) if call.want_states else None for name in _SHOWN)
-    return CellRun(named["y"], final, gates, c)
+        named = _forward(calls, _split(calls, variables), keep_all=False)
+    return [_result(call, tape) for call, tape in zip(calls, named, strict=True)]
 
 
-class _Cell(torch.autograd.Function):
-    """The kernels as one node of the graph; of ``_OUTPUTS`` it gives what the cell has and what is asked for."""
+def _prepared(inputs: CellInputs) -> tuple[_Call, list[Tensor]]:
+    """The call of one cell, checked, and its differentiable tensors."""
+    variables: Buffers = {"x": inputs.x}
+    if inputs.state is not None:
+        variables |= _named(_STATE, inputs.state)
+    variables |= inputs.weights
+    constants = _named(("lengths", *_MASKS), (inputs.lengths, *inputs.masks))
+    sizes = layout.Sizes(*inputs.x.shape, inputs.hidden_size)
+    _check_memory(inputs, sizes, variables | constants)
+    call = _Call(inputs.spec, sizes, inputs.reverse, inputs.want_states, _dense(constants), tuple(variables))
+    return call, list(variables.values())
+
+
+def _result(call: _Call, tape: Buffers) -> CellRun:
+    gates, c = (tape.get(name) if call.want_states else None for name in _SHOWN)
+    return CellRun(tape["y"], CellState(tape["h_n"], tape.get("c_n"), tape.get("r_n")), gates, c)
+
+
+class _Layer(torch.autograd.Function):
+    """The kernels as one node of the graph; for each cell, of ``_OUTPUTS`` it gives what there is and is asked for."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, call: _Call, *tensors: Tensor) -> tuple[Tensor | None, ...]:
+    def forward(ctx: FunctionCtx, calls: list[_Call], *tensors: Tensor) -> tuple[Tensor | None, ...]:
         context = cast(Any, ctx)
-        buffers = _dense(dict(zip(call.names, tensors, strict=True)))
-        tape = _forward(call, buffers, keep=None)
-        saved = {**buffers, **{name: q for name, q in tape.items() if name not in _FINAL}}
-        context.save_for_backward(*saved.values())
-        context.call, context.saved_names = call, tuple(saved)
+        buffers = _split(calls, tensors)
+        tapes = _forward(calls, buffers, keep_all=True)
+        saved: list[Buffers] = []
+        for own, tape in zip(buffers, tapes, strict=True):
+            own.pop("b", None)  # no gradient needs it
+            saved.append(own | {name: q for name, q in tape.items() if name not in _FINAL})
+        context.save_for_backward(*(q for one in saved for q in one.values()))
+        context.calls, context.saved_names = calls, [tuple(one) for one in saved]
         context.set_materialize_grads(False)
-        shown = _OUTPUTS if call.want_states else _OUTPUTS[: -len(_SHOWN)]
-        return tuple(tape.get(name) if name in shown else None for name in _OUTPUTS)
+        return tuple(
+            tape.get(name) if name in call.kept else None
+            for call, tape in zip(calls, tapes, strict=True)
+            for name in _OUTPUTS
+        )
 
     @staticmethod
     @first_derivative_only
     def backward(ctx: FunctionCtx, *errors: Tensor | None) -> tuple[Tensor | None, ...]:
         context = cast(Any, ctx)
-        call = cast(_Call, context.call)
-        saved = dict(zip(context.saved_names, cast("tuple[Tensor, ...]", context.saved_tensors), strict=True))
-        needed = cast("tuple[bool, ...]", context.needs_input_grad)[1:]
-        wanted = [name for name, need in zip(call.names, needed, strict=True) if need]
-        gradients = _backward(call, saved, _dense(_named(_ERRORS, errors)), wanted)
-        return (None, *(gradients.get(name) for name in call.names))
+        calls = cast("list[_Call]", context.calls)
+        tensors = iter(cast("tuple[Tensor, ...]", context.saved_tensors))
+        needed = iter(cast("tuple[bool, ...]", context.needs_input_grad)[1:])
+        jobs: list[_Back] = []
+        for at, (call, names) in enumerate(zip(calls, context.saved_names, strict=True)):
+            saved = {name: next(tensors) for name in names}
+            above = _dense(_named(_ERRORS, errors[at * len(_ERRORS) : (at + 1) * len(_ERRORS)]))
+            wanted = [name for name in call.names if next(needed)]
+            jobs.append(_Back(call, saved, above, wanted))
+        found = _backward(jobs)
+        return (None, *(gradients.get(name) for job, gradients in zip(jobs, found, strict=True) for name in job.call.names))
 
 
-def _check_memory(inputs: CellInputs, buffers: Buffers) -> None:
+class _Back(NamedTuple):
+    """One cell's way back: what was saved, the errors from above, and the names of what is wanted."""
+
+    call: _Call
+    saved: Buffers
+    errors: Buffers
+    wanted: list[str]
+
+
+def _check_memory(inputs: CellInputs, sizes: layout.Sizes, buffers: Buffers) -> None:
     """Let no tensor reach the kernels, which see addresses alone, that is not what they take it for."""
     x, weights = inputs.x, inputs.weights
-    hidden_size = (inputs.state.h if inputs.state.c is None else inputs.state.c).shape[1]
-    sizes = layout.Sizes(x.shape[0], x.shape[1], x.shape[2], hidden_size)
     shapes = {
         **layout.weight_shapes(inputs.spec, sizes, bias="b" in weights),
         **layout.input_shapes(inputs.spec, sizes),
     }
     for name, q in buffers.items():
+        shape = shapes["b" if name == "b_h" else name]
         dtype = torch.int64 if name == "lengths" else x.dtype
-        if q.shape != shapes[name] or q.dtype != dtype or not q.is_cpu:
+        if q.shape != shape or q.dtype != dtype or not q.is_cpu:
             raise ArgumentError(
-                f"peephole.nn: {name} must be of shape {shapes[name]}, {dtype}, on the CPU "
+                f"peephole.nn: {name} must be of shape {shape}, {dtype}, on the CPU "
                 f"(got {tuple(q.shape)}, {q.dtype}, {q.device}); give all parameters the dtype and device of the input"
             )
 
 
-def _forward(call: _Call, buffers: Buffers, *, keep: Sequence[str] | None) -> Buffers:
-    """The forward pass.
-
-    Args:
-        call: the cell and its constants.
-        buffers: dense inputs and parameters.
-        keep: what of the tape is kept beside outputs and final state; ``None`` keeps all.
-
-    Returns:
-        The tape by name.
-    """
-    sizes, x = call.sizes(buffers), buffers["x"]
-    shapes = layout.tape_shapes(call.spec, sizes)
-    kept = shapes if keep is None else [name for name in shapes if name in ("y", *_FINAL, *keep)]
-    tape = {name: x.new_empty(shapes[name]) for name in kept}
-    addresses = _addresses(buffers, call.constants, tape)
-    native.run_forward(call.spec, sizes, _DTYPES[x.dtype], addresses, reverse=call.reverse, threads=torch.get_num_threads())
-    return tape
+def _split(calls: Sequence[_Call], tensors: Sequence[Tensor]) -> list[Buffers]:
+    """The tensors of every call by name, dense, with the two bias terms as one."""
+    rest = iter(tensors)
+    parts = [{name: next(rest).detach().contiguous() for name in call.names} for call in calls]
+    for own in parts:
+        second = own.pop("b_h", None)
+        if second is not None:
+            own["b"] = own["b"] + second
+    return parts
 
 
-def _backward(call: _Call, saved: Buffers, errors: Buffers, wanted: Iterable[str]) -> Buffers:
-    """The backward pass: gradients of the wanted inputs and parameters, by the names of those."""
-    sizes = call.sizes(saved)
-    gradients = {name: torch.zeros_like(saved[name]) for name in wanted}
-    addresses = _addresses(saved, call.constants, errors)
-    addresses |= {f"d{name}": q.data_ptr() for name, q in gradients.items()}
-    native.run_backward(call.spec, sizes, _DTYPES[saved["x"].dtype], addresses, reverse=call.reverse, threads=torch.get_num_threads())
-    return gradients
+def _forward(calls: Sequence[_Call], buffers: Sequence[Buffers], *, keep_all: bool) -> list[Buffers]:
+    """The forward pass of every call: the tape by name, whole or only what is shown."""
+    tapes: list[Buffers] = []
+    passes: list[native.Pass] = []
+    for call, own in zip(calls, buffers, strict=True):
+        shapes, x = layout.tape_shapes(call.spec, call.sizes), own["x"]
+        tape = {name: x.new_empty(shape) for name, shape in shapes.items() if keep_all or name in call.kept}
+        addresses = _addresses(own, call.constants, tape)
+        passes.append(native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward=False))
+        tapes.append(tape)
+    native.run_passes(passes, threads=torch.get_num_threads())
+    return tapes
 
 
-def _named(names: Sequence[str], tensors: Sequence[Tensor | None]) -> Buffers:
+def _backward(jobs: Sequence[_Back]) -> list[Buffers]:
+    """The backward pass of every call: gradients of what is wanted, by the names of that."""
+    found: list[Buffers] = []
+    passes: list[native.Pass] = []
+    for call, saved, errors, wanted in jobs:
+        shapes = {**layout.gradient_shapes(call.spec, call.sizes)}
+        x = saved["x"]
+        gradients = {name: x.new_zeros(shapes[f"d{name}"]) for name in wanted if name != "b_h"}
+        if "b_h" in wanted:
+            gradients["b_h"] = gradients.setdefault("b", x.new_zeros(shapes["db"]))
+        addresses = _addresses(saved, call.constants, errors)
+        addresses |= {f"d{name}": q.data_ptr() for name, q in gradients.items() if name != "b_h"}
+        passes.append(native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward=True))
+        found.append(gradients)
+    native.run_passes(passes, threads=torch.get_num_threads())
+    return found
+
+
+def _named(names: Sequence[str], tensors: Iterable[Tensor | None]) -> Buffers:
     """The tensors that are there, by name."""
     return {name: q for name, q in zip(names, tensors, strict=True) if q is not None}
 

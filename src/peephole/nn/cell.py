@@ -6,7 +6,7 @@ same tuples, so the stack above them does not know which of the two it calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -66,9 +66,11 @@ class CellInputs(NamedTuple):
 
     Attributes:
         spec: the cell.
-        weights: parameters by letter (:func:`peephole.weights.cell_shapes`).
+        hidden_size: ``H``.
+        weights: parameters by letter (:func:`peephole.weights.cell_shapes`); ``b_h`` is torch's second bias term,
+            which is added to ``b``.
         x: ``[T, B, I]``.
-        state: the state before the first step.
+        state: the state before the first step; ``None`` for zeros.
         lengths: ``[B]`` int64 on the CPU, valid steps of each sequence; ``None`` when all are ``T``.
         reverse: whether time runs from the last valid step to the first.
         masks: the random masks of this pass.
@@ -76,17 +78,27 @@ class CellInputs(NamedTuple):
     """
 
     spec: CellSpec
+    hidden_size: int
     weights: Mapping[str, Tensor]
     x: Tensor
-    state: CellState
+    state: CellState | None
     lengths: Tensor | None
     reverse: bool
     masks: CellMasks
     want_states: bool
 
 
-CellEngine = Callable[[CellInputs], CellRun]
-"""Runs a cell: the compiled kernels or the torch reference."""
+CellEngine = Callable[[Sequence[CellInputs]], list[CellRun]]
+"""Runs the cells of one layer, one for each direction: the compiled kernels or the torch reference."""
+
+
+def zero_state(inputs: CellInputs) -> CellState:
+    """The state that stands for ``None``."""
+    spec, x, batch = inputs.spec, inputs.x, inputs.x.shape[1]
+    h = x.new_zeros((batch, spec.proj_size or inputs.hidden_size))
+    c = x.new_zeros((batch, inputs.hidden_size)) if spec.cell == "lstm" else None
+    gates = len(spec.gates) * inputs.hidden_size // spec.cells_per_block
+    return CellState(h, c, x.new_zeros((batch, gates)) if spec.full_gate_recurrence else None)
 
 
 def valid_steps(lengths: Tensor, steps: int, device: torch.device) -> Tensor:

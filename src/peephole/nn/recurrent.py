@@ -181,7 +181,7 @@ class Recurrent(torch.nn.Module, abc.ABC):
         self,
         parameters: dict[str, Tensor],
         x: Tensor,
-        hidden: tuple[Tensor, ...],
+        hidden: tuple[Tensor, ...] | None,
         *,
         lengths: Tensor | None,
         want_states: bool,
@@ -190,33 +190,42 @@ class Recurrent(torch.nn.Module, abc.ABC):
         whole = lengths is None and not want_states and x.numel() > 0
         if x.is_cuda and whole and cudnn.mode(self.spec) is not None:
             weights = list(parameters.values())
+            hidden = self._zeros(x) if hidden is None else hidden
             output, final = cudnn.run(self.spec, weights, x, hidden, training=self.training, dropout=self.dropout)
             return output, final, []
         run = run_stack(
             self.spec,
             parameters,
             x,
-            [CellState(*(q[at] for q in hidden)) for at in range(hidden[0].shape[0])],
-            engine=autograd.run_cell if kernels_serve(x) else reference.run_cell,
+            None if hidden is None else [CellState(*parts) for parts in zip(*hidden, strict=True)],
+            engine=autograd.run_layer if kernels_serve(x) else reference.run_layer,
             lengths=lengths,
             training=self.training,
             dropout=self.dropout,
             want_states=want_states,
         )
-        return run.output, tuple(torch.stack(parts) for parts in _transposed(run.final)), run.runs
+        return run.output, tuple(_stacked(parts) for parts in _transposed(run.final)), run.runs
 
-    def _initial(self, states: tuple[Tensor, ...] | None, x: Tensor, *, single: bool) -> tuple[Tensor, ...]:
-        """The initial states, each ``[layers x directions, B, size]``: checked, or zeros."""
-        owner = type(self).__name__
-        cell, hidden_size, batch = self.spec.cell, self.hidden_size, x.shape[1]
+    def _state_sizes(self) -> list[int]:
+        """The sizes of ``h``, ``c``, ``r`` as far as the cell has them."""
+        cell, hidden_size = self.spec.cell, self.hidden_size
         sizes = [cell.proj_size or hidden_size]
         if cell.cell == "lstm":
             sizes.append(hidden_size)
         if cell.full_gate_recurrence:
             sizes.append(len(cell.gates) * hidden_size // cell.cells_per_block)
+        return sizes
+
+    def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
         count = self.num_layers * self.spec.num_directions
+        return tuple(x.new_zeros((count, x.shape[1], size)) for size in self._state_sizes())
+
+    def _initial(self, states: tuple[Tensor, ...] | None, x: Tensor, *, single: bool) -> tuple[Tensor, ...] | None:
+        """The initial states, each ``[layers x directions, B, size]``, checked; ``None`` for zeros."""
         if states is None:
-            return tuple(x.new_zeros((count, batch, size)) for size in sizes)
+            return None
+        owner, batch, sizes = type(self).__name__, x.shape[1], self._state_sizes()
+        count = self.num_layers * self.spec.num_directions
         if len(states) != len(sizes):
             names = ", ".join(_STATE_NAMES[: len(sizes)])
             raise ArgumentError(f"{owner}: hx must be the tuple ({names}) (got {len(states)} tensors)")
@@ -226,6 +235,10 @@ class Recurrent(torch.nn.Module, abc.ABC):
             good = check_state(owner, name, state, shape=shape, steps=x.shape[0], parameter=x)
             checked.append(good.unsqueeze(1) if single else good)
         return tuple(checked)
+
+
+def _stacked(parts: list[Tensor]) -> Tensor:
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)
 
 
 def _transposed(states: list[CellState]) -> list[list[Tensor]]:

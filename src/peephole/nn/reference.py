@@ -7,14 +7,14 @@ is made by ``detach``: what must not carry error back is read as a constant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from peephole.nn.cell import CellInputs, CellMasks, CellRun, CellState, valid_steps
+from peephole.nn.cell import CellInputs, CellMasks, CellRun, CellState, valid_steps, zero_state
 from peephole.spec import Activation, CellSpec
 from peephole.weights import row_slices
 
@@ -38,23 +38,30 @@ class _Step(NamedTuple):
     c: Tensor | None
 
 
-def run_cell(inputs: CellInputs) -> CellRun:
-    """Run one cell over a sequence in torch operations.
+def run_layer(cells: Sequence[CellInputs]) -> list[CellRun]:
+    """Run the cells of one layer over a sequence in torch operations.
 
     Args:
-        inputs: the cell's work; tensors of one dtype and device.
+        cells: each cell's work; tensors of one dtype and device.
 
     Returns:
-        Outputs, final state and, if asked for, the gates and cells of every step. Differentiable.
+        For each the outputs, the final state and, if asked for, the gates and cells of every step. Differentiable.
     """
+    return [_run_cell(inputs) for inputs in cells]
+
+
+def _run_cell(inputs: CellInputs) -> CellRun:
+    if inputs.state is None:
+        inputs = inputs._replace(state=zero_state(inputs))
     spec, weights, x = inputs.spec, inputs.weights, inputs.x
     steps = x.shape[0]
     valid = None if inputs.lengths is None else valid_steps(inputs.lengths, steps, x.device)
     if valid is not None:
         x = x.masked_fill(~valid, 0)  # so that not even a NaN in the padding is seen
-    inputs_z = F.linear(x, weights["W"], weights.get("b"))
+    bias = weights["b"] + weights["b_h"] if "b_h" in weights else weights.get("b")
+    inputs_z = F.linear(x, weights["W"], bias)
     one_step = _rnn_step if spec.cell == "rnn" else _lstm_step
-    state = inputs.state
+    state = cast(CellState, inputs.state)
     tape: list[_Step] = []
     for t in reversed(range(steps)) if inputs.reverse else range(steps):
         step = one_step(spec, weights, inputs_z[t], state, _masks_at(inputs.masks, t))
@@ -69,7 +76,7 @@ def run_cell(inputs: CellInputs) -> CellRun:
 
 def _collect(inputs: CellInputs, tape: list[_Step], final: CellState, valid: Tensor | None) -> CellRun:
     """Stack the steps; 0 behind the end of a sequence."""
-    x, state = inputs.x, inputs.state
+    x, state = inputs.x, cast(CellState, inputs.state)
 
     def over_time(rows: list[Tensor], width: int) -> Tensor:
         stacked = torch.stack(rows) if rows else x.new_zeros((0, x.shape[1], width))

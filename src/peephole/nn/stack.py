@@ -11,7 +11,7 @@ from torch import Tensor
 
 from peephole.nn.cell import CellEngine, CellInputs, CellMasks, CellRun, CellState, draw_masks
 from peephole.spec import RecurrentSpec
-from peephole.weights import MODULE_NAMES, cell_shapes, cells, suffix
+from peephole.weights import MODULE_NAMES, suffix
 
 
 class StackRun(NamedTuple):
@@ -32,7 +32,7 @@ def run_stack(
     spec: RecurrentSpec,
     parameters: Mapping[str, Tensor],
     x: Tensor,
-    states: list[CellState],
+    states: list[CellState] | None,
     *,
     engine: CellEngine,
     lengths: Tensor | None,
@@ -46,27 +46,31 @@ def run_stack(
         spec: the stack.
         parameters: every parameter by its module name.
         x: ``[T, B, I]``.
-        states: the initial state of every layer and direction, in torch's order.
-        engine: what runs one cell.
+        states: the initial state of every layer and direction, in torch's order; ``None`` for zeros.
+        engine: what runs one layer's cells.
         lengths: ``[B]`` int64 on the CPU, or ``None``.
         training: whether masks and dropout are drawn.
         dropout: probability of dropout between the layers.
         want_states: whether the gates and cells of every step are asked for.
     """
     runs: list[CellRun] = []
-    beside: list[Tensor] = []
-    for layer, direction in cells(spec):
-        if direction == 0 and layer > 0:
-            x = _beside(beside)
+    for layer in range(spec.num_layers):
+        if layer > 0:
             x = F.dropout(x, dropout, training=True) if training and dropout else x
-            beside = []
-        masks = draw_masks(spec.cell, x, spec.hidden_size) if training else CellMasks()
-        weights = cell_parameters(spec, parameters, layer, direction)
-        state = states[layer * spec.num_directions + direction]
-        run = engine(CellInputs(spec.cell, weights, x, state, lengths, direction == 1, masks, want_states))
-        runs.append(run)
-        beside.append(run.y)
-    return StackRun(_beside(beside), [run.final for run in runs], runs)
+        cells: list[CellInputs] = []
+        for direction in range(spec.num_directions):
+            masks = draw_masks(spec.cell, x, spec.hidden_size) if training else CellMasks()
+            weights = cell_parameters(spec, parameters, layer, direction)
+            state = None if states is None else states[len(runs) + direction]
+            cells.append(
+                CellInputs(
+                    spec.cell, spec.hidden_size, weights, x, state, lengths, direction == 1, masks, want_states
+                )
+            )
+        beside = engine(cells)
+        runs.extend(beside)
+        x = _beside([run.y for run in beside])
+    return StackRun(x, [run.final for run in runs], runs)
 
 
 def _beside(outputs: list[Tensor]) -> Tensor:
@@ -76,10 +80,12 @@ def _beside(outputs: list[Tensor]) -> Tensor:
 def cell_parameters(
     spec: RecurrentSpec, parameters: Mapping[str, Tensor], layer: int, direction: int
 ) -> dict[str, Tensor]:
-    """One cell's parameters by letter; torch's two bias terms are added, so that both get their gradient."""
+    """One cell's parameters by letter; torch's second bias term is ``b_h``."""
     behind = suffix(layer, direction)
     weights: dict[str, Tensor] = {}
-    for letter in cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias):
-        first, *second = (parameters[name + behind] for name in MODULE_NAMES[letter])
-        weights[letter] = first + second[0] if second else first
+    for letter, names in MODULE_NAMES.items():
+        for name, own in zip(names, (letter, f"{letter}_h"), strict=False):
+            parameter = parameters.get(name + behind)
+            if parameter is not None:
+                weights[own] = parameter
     return weights
