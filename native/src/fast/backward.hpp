@@ -58,7 +58,7 @@ class Backward {
     kept_ = arena.take(s.B * s.P);
     dc_ = arena.take(s.rnn ? 0 : s.B * cell_stride_);
     dm_ = arena.take(s.projection ? s.B * W_p_.columns() : 0);
-    zeros_ = arena.take(s.H + s.G);
+    zeros_ = arena.take(widest());
     dRS_ = arena.take(s.full_gate_recurrence ? s.K * read_width(s) : 0);
     sorted_ = arena.template take<Index>(s.B);
     slots_ = arena.template take<Index>(s.B);
@@ -71,7 +71,7 @@ class Backward {
   // Before the team starts.
   void begin() noexcept {
     sort_rows(in.lengths, s.B, sorted_);
-    copy_or_zero<Real>(zeros_, nullptr, s.H + s.G);
+    copy_or_zero<Real>(zeros_, nullptr, widest());
     if (s.full_gate_recurrence) copy_or_zero<Real>(dRS_, nullptr, s.K * read_width(s));
   }
 
@@ -97,6 +97,12 @@ class Backward {
 
  private:
   static Index gates(const Shape& shape) noexcept { return shape.N > 0 ? shape.G / shape.N : 0; }
+  // Columns of the widest row that begins with zeros.
+  Index widest() const noexcept {
+    Index columns = R_.columns() > W_.columns() ? R_.columns() : W_.columns();
+    if (W_p_.columns() > columns) columns = W_p_.columns();
+    return columns > s.H + s.G ? columns : s.H + s.G;
+  }
   bool zones_out_c() const noexcept { return s.zeta_c > 0 || in.zoneout_c != nullptr; }
   bool zones_out_h() const noexcept { return s.zeta_h > 0 || in.zoneout_h != nullptr; }
   bool wants_recurrent() const noexcept { return d.dR != nullptr || d.dS != nullptr; }
@@ -211,9 +217,12 @@ class Backward {
     const Index first = R_.column(panels.begin);
     const Index last = panels.end == R_.count() ? columns : R_.column(panels.end);
     Real* back = back_ + slot * columns;
-    for (Index q = 0; q < count; ++q) copy_or_zero<Real>(back + q * columns + first, nullptr, last - first);
-    if (s.truncated) return;
-    add_product(R_, panels.begin, panels.end, count, [&](Index q) { return dz + q * dz_stride_; }, back, columns);
+    if (s.truncated) {
+      for (Index q = 0; q < count; ++q) copy_or_zero<Real>(back + q * columns + first, nullptr, last - first);
+      return;
+    }
+    make_product<Real>(R_, panels.begin, panels.end, count, [&](Index q) { return dz + q * dz_stride_; }, zeros_, back,
+                       columns);
     if (in.drop_h == nullptr) return;
     for (Index q = 0; q < count; ++q) {
       const Real* drop = in.drop_h + slots_[slot + q] * s.P;
@@ -229,8 +238,8 @@ class Backward {
       const BackwardRow<Real> row = row_at(t, slot + q, m + q, t_);
       for_registers<Real>(s.P, [&](Index j, Index n) { store(row.dh_hat + j, enter_h(s, row, j, n)); });
     }
-    copy_or_zero<Real>(dm, nullptr, count * columns);
-    add_product(W_p_, 0, W_p_.count(), count, [&](Index q) { return t_.dh_hat + (m + q) * stride; }, dm, columns);
+    make_product<Real>(W_p_, 0, W_p_.count(), count, [&](Index q) { return t_.dh_hat + (m + q) * stride; }, zeros_, dm,
+                       columns);
   }
 
   BackwardRow<Real> row_at(Index t, Index slot, Index m, const Scratch& t_) const noexcept {
@@ -318,9 +327,8 @@ class Backward {
     if (d.dx == nullptr) return;
     const Index columns = W_.columns();
     Real* dx = t_.dx + mine.begin * columns;
-    copy_or_zero<Real>(dx, nullptr, mine.count() * columns);
-    add_product(W_, 0, W_.count(), mine.count(), [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride_; }, dx,
-                columns);
+    make_product<Real>(W_, 0, W_.count(), mine.count(),
+                       [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride_; }, zeros_, dx, columns);
     for (Index m = mine.begin; m < mine.end; ++m) {
       add_if<Real>(d.dx + t_.row_ids[m] * s.I, t_.dx + m * columns, s.I);
     }

@@ -47,6 +47,7 @@ class Forward {
     h_ = arena.take(s.B * s.P);
     c_ = arena.take(s.rnn ? 0 : s.B * cell_stride_);
     m_ = arena.take(s.projection ? s.B * cell_stride_ : 0);
+    zeros_ = arena.take(panels_.W_p.columns());
     h_hat_ = arena.take(s.projection ? s.B * panels_.W_p.columns() : 0);
     sorted_ = arena.template take<Index>(s.B);
     slots_ = arena.template take<Index>(s.B);
@@ -57,7 +58,10 @@ class Forward {
   }
 
   // Before the team starts.
-  void begin() noexcept { sort_rows(in.lengths, s.B, sorted_); }
+  void begin() noexcept {
+    sort_rows(in.lengths, s.B, sorted_);
+    copy_or_zero<Real>(zeros_, nullptr, panels_.W_p.columns());
+  }
 
   // Called by every thread of the team.
   void run(const Team& team) noexcept {
@@ -167,14 +171,8 @@ class Forward {
 
   // z = W x + b
   void see_input(Range panels, Index count, const Scratch& t_) const noexcept {
-    const Index columns = panels_.W.columns();
-    const Index first = panels_.W.column(panels.begin);
-    const Index last = panels.end == panels_.W.count() ? columns : panels_.W.column(panels.end);
-    for (Index m = 0; m < count; ++m) {
-      for (Index j = first; j < last; j += lanes<Real>) store(t_.z + m * z_stride_ + j, load(panels_.b + j));
-    }
-    add_product(panels_.W, panels.begin, panels.end, count,
-                [&](Index m) { return in.x + t_.row_ids[m] * s.I; }, t_.z, z_stride_);
+    make_product(panels_.W, panels.begin, panels.end, count, [&](Index m) { return in.x + t_.row_ids[m] * s.I; },
+                 panels_.b, t_.z, z_stride_);
   }
 
   // One step of `count` rows from a slot on.
@@ -184,7 +182,7 @@ class Forward {
     for (Index m = 0; m < count; ++m) t_.rows[m] = row_at(row_ids[m], slot + m, parity);
     const auto row_of = [&](Index m) { return read + m * read_stride_; };
     if (gates_meet(s)) {
-      add_product(panels_.R, panels.begin, panels.end, count, 1, row_of, z, z_stride_,
+      make_product<Real>(panels_.R, panels.begin, panels.end, count, row_of, nullptr, z, z_stride_,
                   [&](Index panel, Index first, Index some) {
                     const Index j = panel * lanes<Real>;
                     const Index n = s.H - j < lanes<Real> ? s.H - j : lanes<Real>;
@@ -193,7 +191,7 @@ class Forward {
                     }
                   });
     } else {
-      add_product(panels_.R, panels.begin, panels.end, count, row_of, z, z_stride_);
+      make_product<Real>(panels_.R, panels.begin, panels.end, count, row_of, nullptr, z, z_stride_);
       const ForwardRowPass<Real> pass(s, w.p, w.gain, w.shift, t_.row);
       for (Index m = 0; m < count; ++m) {
         if (s.rnn) {
@@ -210,9 +208,8 @@ class Forward {
   void project(Index slot, Index count, const Scratch& t_) const noexcept {
     const Index columns = panels_.W_p.columns();
     Real* h_hat = h_hat_ + slot * columns;
-    copy_or_zero<Real>(h_hat, nullptr, count * columns);
-    add_product(panels_.W_p, 0, panels_.W_p.count(), count,
-                [&](Index m) { return m_ + (slot + m) * cell_stride_; }, h_hat, columns);
+    make_product<Real>(panels_.W_p, 0, panels_.W_p.count(), count,
+                       [&](Index m) { return m_ + (slot + m) * cell_stride_; }, zeros_, h_hat, columns);
     for (Index m = 0; m < count; ++m) {
       for_registers<Real>(s.P, [&](Index j, Index n) { leave_h(s, t_.rows[m], j, n, load(h_hat + m * columns + j)); });
     }
@@ -249,7 +246,7 @@ class Forward {
   const Index read_stride_, z_stride_, cell_stride_;
   Real* read_[2];  // [B, P + G] what the recurrent product reads: of this step, of the next
   Real* h_;        // [B, P] h where it is not that
-  Real *c_, *m_, *h_hat_;
+  Real *c_, *m_, *h_hat_, *zeros_;
   Index *sorted_, *slots_;
   unsigned char* scratch_;
   std::size_t scratch_bytes_;

@@ -12,7 +12,7 @@
 namespace peephole::PEEPHOLE_ISA {
 
 template <class Real>
-using Tile = void (*)(Index, const TileRows<Real>&, const Real*, Real*, Index) noexcept;
+using Tile = void (*)(Index, const TileRows<Real>&, const Real*, const Real*, Index, Real*, Index) noexcept;
 
 template <class Real, std::size_t... index>
 constexpr std::array<Tile<Real>, sizeof...(index)> make_tiles(std::index_sequence<index...>) noexcept {
@@ -28,7 +28,7 @@ inline Tile<Real> tile_of(Index rows, Index vectors) noexcept {
 }
 
 // Bytes of a panel's piece: what leaves room for the rows in the first-level cache.
-constexpr Index piece_bytes = vector_bytes == 64 ? 16384 : 24576;
+constexpr Index piece_bytes = vector_bytes == 64 ? 32768 : 24576;
 
 // `rows` rows in the fewest groups that a tile takes, all about equally large: no tile of one row where it can be helped.
 struct Groups {
@@ -50,11 +50,12 @@ inline void look_ahead(TileRows<Real>& a, const Real* piece, const Real* next, I
   a.ahead_step = 0;
 }
 
-// Z[m, columns of the panels] += Σ_k row_at(m)[k·step] W[k, ·] for m in [0, rows) and some of the panels. Z starts at
-// column 0 of panel 0. done(panel, first row, rows) is called on each tile when its sums are complete.
+// Z[m, columns of the panels] = from[·] + Σ_k row_at(m)[k] W[k, ·] for m in [0, rows) and some of the panels; from is one row
+// for all, or null for Z itself. Z and from start at column 0 of panel 0. done(panel, first row, rows) is called on each
+// tile when its sums are complete.
 template <class Real, class RowAt, class Done>
-void add_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, Index step, RowAt row_at, Real* Z,
-                 Index stride, Done done) noexcept {
+void make_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, RowAt row_at, const Real* from,
+                  Real* Z, Index stride, Done done) noexcept {
   const Groups groups{rows};
   const Index group_count = groups.count();
   for (Index panel = first_panel; panel < last_panel; ++panel) {
@@ -70,10 +71,13 @@ void add_product(const Panels<Real>& W, Index first_panel, Index last_panel, Ind
       for (Index group = 0; group < group_count; ++group) {
         const Index first = groups.begin(group), count = groups.begin(group + 1) - first;
         TileRows<Real> a;
-        a.step = step;
-        for (Index r = 0; r < count; ++r) a.row[r] = row_at(first + r) + k * step;
+        a.step = 1;
+        for (Index r = 0; r < count; ++r) a.row[r] = row_at(first + r) + k;
         look_ahead(a, now, next, bytes, group, group_count, end - k);
-        tile_of<Real>(count, vectors)(end - k, a, now, Z + first * stride + W.column(panel), stride);
+        Real* target = Z + first * stride + W.column(panel);
+        const bool begun = from == nullptr || piece > 0;
+        tile_of<Real>(count, vectors)(end - k, a, now, begun ? target : from + W.column(panel), begun ? stride : 0, target,
+                                      stride);
         if (piece == pieces - 1) done(panel, first, count);
       }
     }
@@ -81,9 +85,9 @@ void add_product(const Panels<Real>& W, Index first_panel, Index last_panel, Ind
 }
 
 template <class Real, class RowAt>
-void add_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, RowAt row_at, Real* Z,
-                 Index stride) noexcept {
-  add_product(W, first_panel, last_panel, rows, 1, row_at, Z, stride, [](Index, Index, Index) {});
+void make_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, RowAt row_at, const Real* from,
+                  Real* Z, Index stride) noexcept {
+  make_product(W, first_panel, last_panel, rows, row_at, from, Z, stride, [](Index, Index, Index) {});
 }
 
 // The left factor of a product over many rows m, laid out for the tile the other way round: [group of columns][m][rows of
@@ -141,11 +145,11 @@ void add_outer_product(const Columns<Real>& A, Index first_group, Index last_gro
         look_ahead<Real>(a, now, nullptr, 0, 0, 1, 0);
         Real* target = D + group * tile_rows * columns + column;
         if (valid == width) {
-          tile_of<Real>(rows, vectors)(end - m, a, now, target, columns);
+          tile_of<Real>(rows, vectors)(end - m, a, now, target, columns, target, columns);
           continue;
         }
         for (Index j = 0; j < rows * width; ++j) edge[j] = Real(0);
-        tile_of<Real>(rows, vectors)(end - m, a, now, edge, width);
+        tile_of<Real>(rows, vectors)(end - m, a, now, edge, width, edge, width);
         for (Index r = 0; r < rows; ++r) {
           for (Index j = 0; j < valid; ++j) target[r * columns + j] += edge[r * width + j];
         }

@@ -1,6 +1,6 @@
 // The tile: what every product is made of.
 //
-//   Z[r, :] += Σ_k a_r[k·step] · panel[k, :]          r = 0 … rows − 1
+//   Z[r, :] = from[r, :] + Σ_k a_r[k·step] · panel[k, :]          r = 0 … rows − 1
 //
 // A panel holds some columns of the right factor, `vectors` registers wide, one k after the other, aligned and padded
 // with zeros. All of Z's tile stays in registers: 6 rows of 4 registers with AVX-512 (24 of 32), 3 rows of 4 with 16
@@ -38,7 +38,8 @@ struct TileRows {
 };
 
 template <class Real, int rows, int vectors>
-void run_tile(Index depth, const TileRows<Real>& a, const Real* panel, Real* Z, Index stride) noexcept {
+void run_tile(Index depth, const TileRows<Real>& a, const Real* panel, const Real* from, Index from_stride, Real* Z,
+              Index stride) noexcept {
   using V = Vector<Real>;
   constexpr Index width = lanes<Real>;
   const Real* row[rows];
@@ -47,7 +48,7 @@ void run_tile(Index depth, const TileRows<Real>& a, const Real* panel, Real* Z, 
   for (int r = 0; r < rows; ++r) {
     row[r] = a.row[r];
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) z[r][v] = load(Z + r * stride + v * width);
+    for (int v = 0; v < vectors; ++v) z[r][v] = load(from + r * from_stride + v * width);
   }
   const Index step = a.step, ahead_step = a.ahead_step;
   const unsigned char* ahead = a.ahead;
