@@ -198,7 +198,7 @@ def run_passes(passes: Sequence[Pass], *, threads: int = 1) -> None:
     Raises:
         BackendError: as :func:`run_forward`.
     """
-    few = threads <= len(passes) or passes[0].sizes.B < threads
+    few = threads <= len(passes) or threads > passes[0].sizes.B
     if len(passes) > 1 and threads > 1 and few and _runner():
         native = core()
         for status in native.run_beside([_job(one, 1, place) for place, one in enumerate(passes)], _runner()):

@@ -93,7 +93,8 @@ def _prepared(inputs: CellInputs) -> tuple[_Call, list[Tensor]]:
         variables |= _named(_STATE, inputs.state)
     variables |= inputs.weights
     constants = _named(("lengths", *_MASKS), (inputs.lengths, *inputs.masks))
-    sizes = layout.Sizes(*inputs.x.shape, inputs.hidden_size)
+    steps, batch, features = inputs.x.shape
+    sizes = layout.Sizes(steps, batch, features, inputs.hidden_size)
     _check_memory(inputs, sizes, variables | constants)
     call = _Call(inputs.spec, sizes, inputs.reverse, inputs.want_states, _dense(constants), tuple(variables))
     return call, list(variables.values())
@@ -139,7 +140,10 @@ class _Layer(torch.autograd.Function):
             wanted = [name for name in call.names if next(needed)]
             jobs.append(_Back(call, saved, above, wanted))
         found = _backward(jobs)
-        return (None, *(gradients.get(name) for job, gradients in zip(jobs, found, strict=True) for name in job.call.names))
+        return (
+            None,
+            *(gradients.get(name) for job, gradients in zip(jobs, found, strict=True) for name in job.call.names),
+        )
 
 
 class _Back(NamedTuple):

@@ -63,9 +63,7 @@ def run_stack(
             weights = cell_parameters(spec, parameters, layer, direction)
             state = None if states is None else states[len(runs) + direction]
             cells.append(
-                CellInputs(
-                    spec.cell, spec.hidden_size, weights, x, state, lengths, direction == 1, masks, want_states
-                )
+                CellInputs(spec.cell, spec.hidden_size, weights, x, state, lengths, direction == 1, masks, want_states)
             )
         beside = engine(cells)
         runs.extend(beside)

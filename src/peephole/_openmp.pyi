@@ -1,0 +1,3 @@
+"""Types of the compiled module; see native/bindings/openmp.cpp."""
+
+def runner() -> int: ...
