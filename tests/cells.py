@@ -34,3 +34,6 @@ EVERYTHING_AT_ONCE = CellSpec(
     output_activation="logistic",
 )
 """Switches that might get in each other's way, together."""
+
+ALL_CELLS: dict[str, CellSpec] = {**CELLS, **PROJECTED, "everything_at_once": EVERYTHING_AT_ONCE}
+"""All of the above."""

@@ -44,6 +44,15 @@ TOLERANCES: dict[str, float] = {
     "native_float32_layer_norm": 5e-5,
     # kernels: the same over 200 steps.
     "native_float32_long": 5e-5,
+    # kernels: the fast ones against the plain ones, relative to the largest element: sums of a few hundred terms in another
+    # order, fused operations, and a logistic function and tanh of their own.
+    "native_fast_float64": 1e-12,
+    "native_fast_float32": 5e-6,
+    # kernels: the same over 320 steps.
+    "native_fast_float32_long": 2e-4,
+    # kernels: the same with layer norm.
+    "native_fast_float64_layer_norm": 1e-12,
+    "native_fast_float32_layer_norm": 2e-4,
     # data: scaling there and back, relative to the largest value.
     "data_round_trip": 1e-12,
     # training: the gradient, by hand and by autograd, of a linear layer in float64.

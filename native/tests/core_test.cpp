@@ -8,52 +8,20 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <thread>
 #include <vector>
 
-#include "peephole.h"
+#include "support.hpp"
 
 extern "C" int run_from_c(void);
 
 namespace {
 
+using namespace peephole_test;
+
 constexpr double difference = 2e-5;
 constexpr double tolerance = 1e-7;
 
-int failures = 0;
-
-// Threads as a caller may lend them.
-void run_together(void*, std::int32_t count, peephole_task task, void* argument) {
-  std::vector<std::thread> others;
-  for (std::int32_t rank = 1; rank < count; ++rank) others.emplace_back(task, argument, rank, count);
-  task(argument, 0, count);
-  for (std::thread& other : others) other.join();
-}
-
-// Fewer than were asked for, as a process that has no more may do.
-void run_alone(void*, std::int32_t, peephole_task task, void* argument) { task(argument, 0, 1); }
-
-const peephole_threads alone{1, nullptr, nullptr}, three{3, run_together, nullptr}, promised{3, run_alone, nullptr};
 const peephole_threads* threads = &alone;
-
-void expect(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "FAILED: %s\n", what);
-  ++failures;
-}
-
-// Uniform in (-1, 1), the same in every run.
-double draw() {
-  static std::uint64_t state = 1;
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return static_cast<double>(state >> 11) / 4503599627370496.0 - 1.0;
-}
-
-std::vector<double> drawn(std::int64_t count, double scale = 1.0) {
-  std::vector<double> values(static_cast<std::size_t>(count));
-  for (double& value : values) value = scale * draw();
-  return values;
-}
 
 double inner(const std::vector<double>& a, const std::vector<double>& b) {
   double sum = 0;

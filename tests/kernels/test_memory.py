@@ -9,24 +9,25 @@ import numpy as np
 import pytest
 
 from peephole import kernels
-from peephole.equations import State, Tape
+from peephole.equations import State
 from peephole.equations.gradcheck import Problem
 from peephole.kernels import layout
-from peephole.kernels.layout import Sizes
-from peephole.kernels.native import address_of, run_backward, run_forward
+from peephole.kernels.native import run_backward, run_forward
 from peephole.spec import VARIANTS, CellSpec
 from tests.cells import CELLS, EVERYTHING_AT_ONCE
 from tests.kernels.problems import (
     Array,
     Errors,
+    addresses,
     assert_same,
+    buffers_of,
     gradient_arrays,
     random_errors,
     random_problem,
     run_kernels,
-    run_kernels_back,
     sizes_of,
     tape_arrays,
+    whole_pass,
 )
 from tests.tolerances import TOLERANCES
 
@@ -63,12 +64,6 @@ def transformed(problem: Problem, change: Any) -> Problem:
         state=State(*map(maybe, problem.state)),
         masks=problem.masks._make(map(maybe, problem.masks)),
     )
-
-
-def whole_pass(problem: Problem, errors: Errors | None = None) -> tuple[Tape, dict[str, Array]]:
-    tape = run_kernels(problem, "native")
-    gradients = run_kernels_back(problem, tape, errors or random_errors(tape), "native")
-    return tape, {**tape_arrays(tape), **gradient_arrays(gradients)}
 
 
 @pytest.mark.parametrize("change", [np.asfortranarray, unaligned, strided], ids=lambda change: change.__name__)
@@ -119,23 +114,11 @@ def test_padding_is_never_read(spec: CellSpec, reverse: bool) -> None:
     assert_same(whole_pass(replace(problem, x=x), errors)[1], expected, SAME_BITS)
 
 
-def buffers_of(problem: Problem, tape: Tape) -> tuple[Sizes, dict[str, Array]]:
-    """Parameters and inputs by buffer name."""
-    sizes = sizes_of(problem)
-    inputs: dict[str, Array | None] = {"x": problem.x, "lengths": tape.lengths, **problem.masks._asdict()}
-    inputs |= {f"{name}0": value for name, value in problem.state._asdict().items()}
-    return sizes, {**problem.weights, **{name: value for name, value in inputs.items() if value is not None}}
-
-
-def addresses(buffers: dict[str, Array]) -> dict[str, int]:
-    return {name: address_of(array) for name, array in buffers.items()}
-
-
 @EVERY_ONE
 def test_final_state_is_the_same_where_no_tape_is_kept(spec: CellSpec) -> None:
     problem = random_problem(spec)
     tape = run_kernels(problem, "native")
-    sizes, buffers = buffers_of(problem, tape)
+    sizes, buffers = sizes_of(problem), buffers_of(problem)
     names = [name for name in layout.tape_shapes(spec, sizes) if name.endswith("_n")]
     final = {name: np.full(layout.tape_shapes(spec, sizes)[name], np.nan) for name in names}
     run_forward(spec, sizes, "float64", addresses({**buffers, **final}))
@@ -146,7 +129,7 @@ def test_final_state_is_the_same_where_no_tape_is_kept(spec: CellSpec) -> None:
 def test_stream_in_place_equals_batch(spec: CellSpec) -> None:
     problem = random_problem(spec.replace(zoneout_hidden=0.0, zoneout_cell=0.0, recurrent_dropout=0.0), lengths=(5, 5))
     tape = run_kernels(problem, "native")
-    sizes, buffers = buffers_of(problem, tape)
+    sizes, buffers = sizes_of(problem), buffers_of(problem)
     del buffers["lengths"]
     state = {f"{name}_n": value.copy() for name, value in problem.state._asdict().items() if value is not None}
     for t in range(sizes.T):
@@ -160,7 +143,7 @@ def test_backward_adds_to_gradients_and_leaves_out_the_unwanted(spec: CellSpec) 
     problem = random_problem(spec)
     tape, expected = whole_pass(problem)
     errors = random_errors(tape)
-    sizes, buffers = buffers_of(problem, tape)
+    sizes, buffers = sizes_of(problem), buffers_of(problem)
     steps = {name: value for name, value in tape_arrays(tape).items() if name in layout.tape_shapes(spec, sizes)}
     given = {"dy": errors.dy, "dgates": errors.dgates, "dc": errors.dc}
     given |= {f"d{name}_n": value for name, value in errors.dfinal._asdict().items()}

@@ -8,39 +8,12 @@ import numpy as np
 import pytest
 
 from peephole.equations import Masks
-from peephole.equations.gradcheck import Problem
 from peephole.spec import CellSpec
-from tests.cells import CELLS, EVERYTHING_AT_ONCE, PROJECTED
-from tests.kernels.problems import (
-    assert_same,
-    gradient_arrays,
-    in_dtype,
-    random_errors,
-    random_problem,
-    run_equations,
-    run_equations_back,
-    run_kernels,
-    run_kernels_back,
-    tape_arrays,
-)
-from tests.tolerances import TOLERANCES
+from tests.cells import ALL_CELLS, CELLS
+from tests.kernels.problems import assert_equal_passes, random_problem
 
-ALL_CELLS = {**CELLS, **PROJECTED, "everything_at_once": EVERYTHING_AT_ONCE}
 DIRECTIONS = pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
 EVERY_CELL = pytest.mark.parametrize("spec", ALL_CELLS.values(), ids=ALL_CELLS)
-
-
-def assert_equal_passes(problem: Problem, dtype: str, name: str = "") -> None:
-    tolerance = TOLERANCES[name or f"native_{dtype}" + "_layer_norm" * problem.spec.layer_norm]
-    expected = run_equations(problem)
-    errors = random_errors(expected)
-    native_problem = in_dtype(problem, dtype)
-    tape = run_kernels(native_problem, "native")
-    assert {array.dtype for array in tape_arrays(tape).values()} == {np.dtype(dtype)}
-    assert_same(tape_arrays(tape), tape_arrays(expected), tolerance)
-    gradients = run_kernels_back(native_problem, tape, random_errors(tape), "native")
-    assert {array.dtype for array in gradient_arrays(gradients).values()} == {np.dtype(dtype)}
-    assert_same(gradient_arrays(gradients), gradient_arrays(run_equations_back(problem, expected, errors)), tolerance)
 
 
 @DIRECTIONS
