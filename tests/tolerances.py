@@ -11,6 +11,8 @@ TOLERANCES: dict[str, float] = {
     "nn_same_bits": 0.0,
     # nn: the same sums in another order, float64.
     "nn_order_of_sums": 1e-14,
+    # nn: the same in float64 at sizes that several threads share: sums of thousands of terms.
+    "nn_threads_float64": 1e-11,
     # nn: against torch.nn.LSTM and torch.nn.RNN, forward and every gradient, float64.
     "nn_torch_float64": 1e-12,
     # nn: the same in float32.
@@ -28,6 +30,9 @@ TOLERANCES: dict[str, float] = {
     "nn_cuda_float32": 5e-3,
     # nn: the mean of 20 000 draws of a unit-size value.
     "nn_mean_of_draws": 2e-2,
+    # nn: against torch, relative to the largest element, where gates are saturated or numbers tiny or huge.
+    "nn_numbers_float64": 1e-11,
+    "nn_numbers_float32": 2e-5,
     # runtime: a step and a pass over many steps add the same products, in an order that a kernel may choose.
     "runtime_float64": 1e-13,
     "runtime_float32": 1e-6,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_forward_is_the_same_bits_for_any_number_of_threads(shape: str, reverse:
         assert_same(threaded_forward(problem, threads, keep=("y",)), {k: alone[k] for k in final(alone)}, SAME_BITS)
 
 
-def final(tape: dict[str, object]) -> list[str]:
+def final(tape: Mapping[str, object]) -> list[str]:
     return [name for name in tape if name == "y" or name.endswith("_n")]
 
 

@@ -155,7 +155,7 @@ def run_forward(
             out), ``x`` and the final state; initial states left out are zeros, and a part of the tape that is left out
             is not kept. ``h_n`` may be ``h0`` itself, as ``c_n`` and ``r_n``: a stream then steps in place.
         reverse: run from the last valid step of each row to the first.
-        threads: at most so many, of the process's OpenMP runtime (:func:`threads_available`).
+        threads: at most so many, of the process's OpenMP runtime; one in a forked child.
 
     Raises:
         BackendError: for a missing buffer, a length out of range, or a size that does not suit the cell.
@@ -199,9 +199,10 @@ def run_passes(passes: Sequence[Pass], *, threads: int = 1) -> None:
         BackendError: as :func:`run_forward`.
     """
     few = threads <= len(passes) or threads > passes[0].sizes.B
-    if len(passes) > 1 and threads > 1 and few and _runner():
+    lender = _lender() if len(passes) > 1 and threads > 1 and few else 0
+    if lender:
         native = core()
-        for status in native.run_beside([_job(one, 1, place) for place, one in enumerate(passes)], _runner()):
+        for status in native.run_beside([_job(one, 1, place) for place, one in enumerate(passes)], lender):
             _check(status)
         return
     for one in passes:
@@ -282,11 +283,35 @@ def _job(one: Pass, threads: int, place: int) -> tuple[Any, ...]:
     runner = 0
     if threads > 1:
         threads = native.worthwhile_threads(cell, *sizes, one.backward, threads)
-        runner = _runner() if threads > 1 else 0
+        runner = _lender() if threads > 1 else 0
     count = threads if runner else 1
     workspace = _memory(native.workspace_bytes(cell, *sizes, one.backward, real_bytes, count), one.sizes, place)
     memory = (address_of(workspace), workspace.nbytes)
     return (cell, *sizes, one.reverse, one.backward, real_bytes == 8, one.addresses, *memory, count, runner)
+
+
+class _Process:
+    """Whether this process was forked off another: of that one's threads it has only the one that forked.
+
+    OpenMP keeps counting upon the others and would wait for them for ever, whoever had started them, be it torch before
+    the first pass. So a forked child works alone.
+    """
+
+    def __init__(self) -> None:
+        self.forked = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._in_child)
+
+    def _in_child(self) -> None:
+        self.forked = True
+
+
+_process = _Process()
+
+
+def _lender() -> int:
+    """The address of what lends threads to a pass here and now; 0 for none."""
+    return 0 if _process.forked else _runner()
 
 
 @lru_cache(maxsize=1)

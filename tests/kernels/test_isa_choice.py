@@ -1,0 +1,66 @@
+"""PEEPHOLE_ISA and force_isa choose the instruction set, and a name that is none is one clear sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from peephole.errors import BackendError
+from peephole.kernels import native
+from tests.kernels.conftest import ISAS
+
+
+@pytest.fixture(autouse=True)
+def isa_as_before() -> Iterator[None]:
+    """The instruction set in use, put back."""
+    before = native.isa()
+    yield
+    native.force_isa(before)
+
+
+def run(isa: str, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, native.ISA_VARIABLE: isa}
+    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
+
+
+PASS = """
+import numpy as np
+from peephole import kernels
+from peephole.kernels import native
+from tests.kernels.problems import random_problem, run_kernels
+from peephole.spec import VARIANTS
+print(native.isa(), np.isfinite(run_kernels(random_problem(VARIANTS["lstm"].spec), "native").y).all())
+"""
+
+
+@pytest.mark.parametrize("name", ISAS)
+def test_environment_chooses_the_instruction_set(name: str) -> None:
+    done = run(name, "-c", PASS)
+    assert (done.stdout.strip(), done.stderr) == (f"{name} True", "")
+
+
+def test_without_a_word_the_fastest_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(native.ISA_VARIABLE, raising=False)
+    native.force_isa("plain")
+    native.force_isa(None)
+    assert native.isa() == ISAS[-1]
+
+
+@pytest.mark.parametrize("name", ["sse9", "AVX2", " plain", "plain\n", "."])
+def test_a_name_that_is_none_is_refused_and_changes_nothing(name: str) -> None:
+    native.force_isa("plain")
+    with pytest.raises(BackendError, match=f"must be one of {', '.join(ISAS)} here") as refused:
+        native.force_isa(name)
+    assert repr(name) in str(refused.value)
+    assert native.isa() == "plain"
+
+
+def test_the_command_line_says_so_in_one_line_and_leaves_with_2() -> None:
+    done = run("sse9", "-c", "from peephole.cli import main; main(['gradcheck', '--variant', 'lstm'])")
+    assert done.returncode == 2
+    assert f"must be one of {', '.join(ISAS)} here (got 'sse9')" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stdout + done.stderr
