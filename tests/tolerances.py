@@ -49,8 +49,8 @@ TOLERANCES: dict[str, float] = {
     "native_float32_layer_norm": 5e-5,
     # kernels: the same over 200 steps.
     "native_float32_long": 5e-5,
-    # kernels: the fast ones against the plain ones, relative to the largest element: sums of a few hundred terms in another
-    # order, fused operations, and a logistic function and tanh of their own.
+    # kernels: the fast ones against the plain ones, relative to the largest element: sums of a few hundred terms in
+    # another order, fused operations, and a logistic function and tanh of their own.
     "native_fast_float64": 1e-12,
     "native_fast_float32": 5e-6,
     # kernels: the same over 320 steps.

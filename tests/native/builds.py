@@ -18,11 +18,26 @@ needs_tools = pytest.mark.skipif(
 
 def build(folder: Path, target: str, *options: str) -> Path:
     """Configure, build one program, warnings as errors, and give its path; the output of what fails is in the error."""
-    configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-DPEEPHOLE_PYTHON=OFF", "-DPEEPHOLE_TESTS=ON"]
-    for command in (
-        [*configure, "-DPEEPHOLE_STRICT=ON", *options],
-        ["cmake", "--build", str(folder), "--target", target],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    configure_and_build(folder, target, *options)
     return folder / "native" / "tests" / target
+
+
+def build_object(folder: Path, target: str, *options: str) -> Path:
+    """The same for a library of one object file; gives that file."""
+    configure_and_build(folder, target, *options)
+    (built,) = (folder / "native" / "CMakeFiles" / f"{target}.dir").rglob("*.o")
+    return built
+
+
+def configure_and_build(folder: Path, target: str, *options: str) -> None:
+    """Configure the core and its tests, and build one target or ``all``, warnings as errors."""
+    configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-DPEEPHOLE_PYTHON=OFF", "-DPEEPHOLE_TESTS=ON"]
+    run([*configure, "-DPEEPHOLE_STRICT=ON", *options])
+    run(["cmake", "--build", str(folder), "--target", target])
+
+
+def run(command: list[str]) -> str:
+    """What a command prints; the output of one that fails is in the error."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

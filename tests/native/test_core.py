@@ -1,4 +1,4 @@
-"""The core as a C program sees it: built alone with sanitizers, every switch, every way to divide a pass among threads."""
+"""The core as a C program sees it, built alone with sanitizers: every switch, every way to share a pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.native.builds import build, needs_tools
 
 pytestmark = needs_tools
 
-# Debug builds in seconds; a little optimisation is worth its time where the shapes are large.
+# It builds in seconds.
 DEBUG = "-DCMAKE_BUILD_TYPE=Debug"
 
 
