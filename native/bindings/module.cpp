@@ -1,4 +1,4 @@
-// peephole._native: the C interface for Python. The only file that knows nanobind.
+// peephole._native: the C interface for Python. With the files beside it all that knows nanobind.
 //
 // Buffers come as a dict from the names of peephole.h to addresses (whole numbers); a name that is absent is NULL. The
 // caller keeps the memory alive and has checked its shapes (peephole.kernels); the GIL is released while a pass runs.
@@ -7,92 +7,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <vector>
 
+#include "addresses.hpp"
 #include "peephole.h"
+#include "stepper.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using namespace peephole_python;
 
 namespace {
-
-// A pointer in one of the structs of peephole.h, by name. The key is made once, when the module is loaded.
-struct Field {
-  const char* name;
-  std::size_t offset;
-  PyObject* key = nullptr;
-};
-
-#define FIELD(group, member) \
-  Field { #member, offsetof(peephole_##group##_f32, member) }
-
-// The structs hold nothing but pointers, so that the offsets are those of the f64 structs too.
-Field weight_fields[] = {FIELD(weights, W), FIELD(weights, R),   FIELD(weights, b),    FIELD(weights, p),
-                         FIELD(weights, S), FIELD(weights, W_p), FIELD(weights, gain), FIELD(weights, shift)};
-Field input_fields[] = {FIELD(inputs, x),         FIELD(inputs, h0),        FIELD(inputs, c0),
-                        FIELD(inputs, r0),        FIELD(inputs, lengths),   FIELD(inputs, zoneout_h),
-                        FIELD(inputs, zoneout_c), FIELD(inputs, drop_h),    FIELD(inputs, drop_g)};
-Field tape_fields[] = {FIELD(tape, y),      FIELD(tape, gates), FIELD(tape, c),   FIELD(tape, a),   FIELD(tape, c_hat),
-                       FIELD(tape, normed), FIELD(tape, rstd),  FIELD(tape, h_n), FIELD(tape, c_n), FIELD(tape, r_n)};
-Field error_fields[] = {FIELD(errors, dy),   FIELD(errors, dh_n),   FIELD(errors, dc_n),
-                        FIELD(errors, dr_n), FIELD(errors, dgates), FIELD(errors, dc)};
-Field gradient_fields[] = {FIELD(gradients, dx),  FIELD(gradients, dh0),   FIELD(gradients, dc0),
-                           FIELD(gradients, dr0), FIELD(gradients, dW),    FIELD(gradients, dR),
-                           FIELD(gradients, db),  FIELD(gradients, dp),    FIELD(gradients, dS),
-                           FIELD(gradients, dW_p), FIELD(gradients, dgain), FIELD(gradients, dshift)};
-Field dense_fields[] = {FIELD(dense_buffers, W),  FIELD(dense_buffers, b),  FIELD(dense_buffers, mask),
-                        FIELD(dense_buffers, x),  FIELD(dense_buffers, y),  FIELD(dense_buffers, dy),
-                        FIELD(dense_buffers, dx), FIELD(dense_buffers, dW), FIELD(dense_buffers, db)};
-
-static_assert(sizeof(peephole_weights_f32) == sizeof weight_fields / sizeof(Field) * sizeof(void*));
-static_assert(sizeof(peephole_inputs_f32) == sizeof input_fields / sizeof(Field) * sizeof(void*));
-static_assert(sizeof(peephole_tape_f32) == sizeof tape_fields / sizeof(Field) * sizeof(void*));
-static_assert(sizeof(peephole_errors_f32) == sizeof error_fields / sizeof(Field) * sizeof(void*));
-static_assert(sizeof(peephole_gradients_f32) == sizeof gradient_fields / sizeof(Field) * sizeof(void*));
-static_assert(sizeof(peephole_dense_buffers_f32) == sizeof dense_fields / sizeof(Field) * sizeof(void*));
-
-template <std::size_t count>
-void intern(Field (&fields)[count]) {
-  for (Field& field : fields) {
-    field.key = PyUnicode_InternFromString(field.name);
-    if (field.key == nullptr) nb::raise_python_error();
-  }
-}
-
-// Fills structs from a dict, and refuses a dict with names that no struct took.
-class Addresses {
- public:
-  explicit Addresses(const nb::dict& by_name) : by_name_(by_name) {}
-
-  template <class Group, std::size_t count>
-  void fill(Group& group, const Field (&fields)[count]) {
-    static_assert(sizeof(Group) == count * sizeof(void*));
-    for (const Field& field : fields) {
-      PyObject* number = PyDict_GetItemWithError(by_name_.ptr(), field.key);
-      if (number == nullptr) {
-        if (PyErr_Occurred()) nb::raise_python_error();
-        continue;
-      }
-      void* address = PyLong_AsVoidPtr(number);
-      if (address == nullptr && PyErr_Occurred()) nb::raise_python_error();
-      std::memcpy(reinterpret_cast<unsigned char*>(&group) + field.offset, &address, sizeof address);
-      ++taken_;
-    }
-  }
-
-  void refuse_the_rest() const {
-    if (taken_ == by_name_.size()) return;
-    const nb::list names = by_name_.keys();
-    PyErr_Format(PyExc_ValueError, "_native: there is a name that is no buffer of this pass among %R", names.ptr());
-    nb::raise_python_error();
-  }
-
- private:
-  const nb::dict& by_name_;
-  std::size_t taken_ = 0;
-};
 
 template <class Real>
 struct Entry;
@@ -299,16 +225,12 @@ void bind_instruction_sets(nb::module_& m) {
 
 NB_MODULE(_native, m) {
   m.doc() = "Peephole's compiled kernels, on addresses. Use peephole.kernels.";
-  intern(weight_fields);
-  intern(input_fields);
-  intern(tape_fields);
-  intern(error_fields);
-  intern(gradient_fields);
-  intern(dense_fields);
+  intern_names();
   bind_cell(m);
   bind_passes(m);
   bind_dense(m);
   bind_instruction_sets(m);
+  bind_stepper(m);
   m.def("abi_version", &peephole_abi_version);
   m.def("status_text", &peephole_status_text);
 }

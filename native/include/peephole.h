@@ -46,7 +46,9 @@ typedef enum peephole_status {
   PEEPHOLE_MISSING_BUFFER = 3, /* a pointer is NULL that must not be */
   PEEPHOLE_BAD_LENGTHS = 4,    /* a length below 0 or above T */
   PEEPHOLE_SMALL_WORKSPACE = 5, /* workspace_bytes is less than peephole_workspace_bytes says */
-  PEEPHOLE_BAD_ISA = 6         /* no instruction set of that name, or this machine has it not */
+  PEEPHOLE_BAD_ISA = 6,        /* no instruction set of that name, or this machine has it not */
+  PEEPHOLE_BAD_PREPARED = 7    /* prepared memory that is none, was moved, or belongs to another cell, sizes, type or
+                                  instruction set */
 } peephole_status;
 
 typedef enum peephole_activation {
@@ -220,6 +222,35 @@ PEEPHOLE_API int peephole_forward_f64(const peephole_cell* cell, const peephole_
                                       const peephole_tape_f64* tape, const peephole_workspace* workspace,
                                       const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
 
+/* Prepared weights: laid out as the forward pass reads them, which it else does anew in every call. They serve any T, B and
+ * number of threads. They hold what the weights were when they were prepared: prepare them again when the weights change.
+ * They are tied to the cell, to I, H and P, to the type, to the instruction set in use and to where they lie, all of which
+ * peephole_forward_prepared_* looks at; the weights themselves must be given to it too, and be the same.
+ *
+ * Bytes of the memory, of any alignment; real_bytes is 4 or 8. SIZE_MAX for bad arguments. */
+PEEPHOLE_API size_t peephole_prepared_bytes(const peephole_cell* cell, const peephole_sizes* sizes,
+                                            size_t real_bytes) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_prepare_f32(const peephole_cell* cell, const peephole_sizes* sizes,
+                                      const peephole_weights_f32* weights, void* memory,
+                                      size_t bytes) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_prepare_f64(const peephole_cell* cell, const peephole_sizes* sizes,
+                                      const peephole_weights_f64* weights, void* memory,
+                                      size_t bytes) PEEPHOLE_NOEXCEPT;
+
+/* peephole_forward_* with prepared weights: the same bits, and a smaller workspace will do. */
+PEEPHOLE_API size_t peephole_prepared_workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes,
+                                                      size_t real_bytes, int32_t threads) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_forward_prepared_f32(const peephole_cell* cell, const peephole_sizes* sizes,
+                                               const peephole_weights_f32* weights, const void* prepared,
+                                               const peephole_inputs_f32* inputs, const peephole_tape_f32* tape,
+                                               const peephole_workspace* workspace,
+                                               const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_forward_prepared_f64(const peephole_cell* cell, const peephole_sizes* sizes,
+                                               const peephole_weights_f64* weights, const void* prepared,
+                                               const peephole_inputs_f64* inputs, const peephole_tape_f64* tape,
+                                               const peephole_workspace* workspace,
+                                               const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
+
 /* Carry the errors back through time: weights, inputs and tape as forward had and left them (h_n, c_n, r_n unread). */
 PEEPHOLE_API int peephole_backward_f32(const peephole_cell* cell, const peephole_sizes* sizes,
                                        const peephole_weights_f32* weights, const peephole_inputs_f32* inputs,
@@ -265,6 +296,45 @@ PEEPHOLE_API int peephole_dense_backward_f32(const peephole_dense* layer, const 
                                              const peephole_workspace* workspace) PEEPHOLE_NOEXCEPT;
 PEEPHOLE_API int peephole_dense_backward_f64(const peephole_dense* layer, const peephole_dense_buffers_f64* buffers,
                                              const peephole_workspace* workspace) PEEPHOLE_NOEXCEPT;
+
+/* Steppers: a whole network that takes one input at a time, for a thread that must not be kept waiting.
+ *
+ * All that can be done ahead is done when the stepper is made. A step allocates nothing, takes no lock, calls nothing of the
+ * operating system and always does the same work. It keeps to the instruction set that was in use when the stepper was
+ * made. A stepper is for one thread at a time; steppers of different memory and state know nothing of one another.
+ *
+ * A cell's layer gives its h to the next layer, and keeps its state in the caller's arrays, which may be read and written
+ * between steps. */
+#define PEEPHOLE_DEFINE_LAYER(real, suffix)                                                                            \
+  typedef struct peephole_layer_##suffix {                                                                             \
+    const peephole_cell* cell;                     /* or NULL: a layer of neurons */                                   \
+    const peephole_sizes* sizes;                   /* of the cell; T is 1 */                                           \
+    const peephole_weights_##suffix* weights;      /* of the cell */                                                   \
+    real* h;                                       /* [B, P] the state, before a step and after it */                  \
+    real* c;                                       /* [B, H] the same; LSTM only */                                    \
+    real* r;                                       /* [B, G] the same; full_gate_recurrence only */                    \
+    const peephole_dense* dense;                   /* where there is no cell: not masked */                            \
+    const peephole_dense_buffers_##suffix* values; /* the same: W and b */                                             \
+  } peephole_layer_##suffix;
+
+PEEPHOLE_DEFINE_LAYER(float, f32)
+PEEPHOLE_DEFINE_LAYER(double, f64)
+
+/* Bytes of a stepper's memory, of any alignment. SIZE_MAX for bad arguments: layers that are themselves bad, whose B
+ * differ, or whose I is not the width of what comes before. It depends on the instruction set in use. */
+PEEPHOLE_API size_t peephole_stepper_bytes_f32(const peephole_layer_f32* layers, int64_t count) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API size_t peephole_stepper_bytes_f64(const peephole_layer_f64* layers, int64_t count) PEEPHOLE_NOEXCEPT;
+
+/* Make a stepper. The weights and the state stay where they are and keep their values as long as it is used (the state
+ * may change); the structs are not looked at again. The memory must not be moved, and needs no destroying. */
+PEEPHOLE_API int peephole_make_stepper_f32(const peephole_layer_f32* layers, int64_t count, void* memory,
+                                           size_t bytes) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_make_stepper_f64(const peephole_layer_f64* layers, int64_t count, void* memory,
+                                           size_t bytes) PEEPHOLE_NOEXCEPT;
+
+/* One step: x [B, I] of the first layer in, y [B, width] of the last out, and the state moves on. They may overlap. */
+PEEPHOLE_API int peephole_step_f32(void* stepper, const float* x, float* y) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_step_f64(void* stepper, const double* x, double* y) PEEPHOLE_NOEXCEPT;
 
 #if defined(__cplusplus)
 }

@@ -1,49 +1,14 @@
 // The C interface: checks the arguments and calls the kernels of the instruction set in use.
 #include <cstdint>
-#include <limits>
+#include <cstring>
+#include <initializer_list>
 
+#include "arena.hpp"
+#include "checks.hpp"
 #include "dispatch.hpp"
 
 namespace peephole {
 namespace {
-
-constexpr std::size_t unknown_bytes = std::numeric_limits<std::size_t>::max();
-
-template <class... Pointers>
-bool any_null(Pointers... pointers) noexcept {
-  return ((pointers == nullptr) || ...);
-}
-
-template <class Weights>
-bool has_weights(const Shape& s, const Weights& w) noexcept {
-  if (any_null(w.W, w.R)) return false;
-  if (s.peepholes && w.p == nullptr) return false;
-  if (s.full_gate_recurrence && w.S == nullptr) return false;
-  if (s.projection && w.W_p == nullptr) return false;
-  return !s.layer_norm || !any_null(w.gain, w.shift);
-}
-
-template <class Inputs, class Tape>
-bool has_tape(const Shape& s, const Inputs& in, const Tape& tape) noexcept {
-  if (any_null(tape.y, tape.gates)) return false;
-  if (s.layer_norm && any_null(tape.normed, tape.rstd)) return false;
-  if (s.rnn) return true;
-  const bool zones_out_c = s.zeta_c > 0 || in.zoneout_c != nullptr;
-  return !any_null(tape.c, tape.a) && !(zones_out_c && tape.c_hat == nullptr);
-}
-
-template <class Tape>
-bool has_final_state(const Shape& s, const Tape& tape) noexcept {
-  if (tape.h_n == nullptr || (!s.rnn && tape.c_n == nullptr)) return false;
-  return !s.full_gate_recurrence || tape.r_n != nullptr;
-}
-
-bool valid_lengths(const Shape& s, const std::int64_t* lengths) noexcept {
-  for (Index b = 0; lengths != nullptr && b < s.B; ++b) {
-    if (lengths[b] < 0 || lengths[b] > s.T) return false;
-  }
-  return true;
-}
 
 Index thread_count(const peephole_threads* threads) noexcept {
   return threads == nullptr || threads->run == nullptr || threads->count < 1 ? 1 : threads->count;
@@ -54,10 +19,54 @@ int check_workspace(const peephole_workspace* workspace, std::size_t needed) noe
   return workspace->bytes < needed ? PEEPHOLE_SMALL_WORKSPACE : PEEPHOLE_OK;
 }
 
+// What stands before prepared weights: what they were prepared for. Their memory is aligned as the arena does it, so that
+// they may not come to lie otherwise.
+struct Prepared {
+  std::int64_t layout, real_bytes, misalignment, I, H, P, C, K, parts;
+};
+constexpr std::size_t prepared_head = 128;
+static_assert(sizeof(Prepared) <= prepared_head);
+
+template <class Real>
+Prepared prepared_for(const Shape& s, const Kernels<Real>& run, const void* memory) noexcept {
+  std::int64_t parts = 0;
+  for (const bool there : {s.i.there, s.f.there, s.o.there, s.rnn, s.layer_norm, s.projection, s.full_gate_recurrence}) {
+    parts = 2 * parts + (there ? 1 : 0);
+  }
+  return {run.layout,
+          static_cast<std::int64_t>(sizeof(Real)),
+          static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(memory) % baseline::Arena<Real>::line),
+          s.I,
+          s.H,
+          s.P,
+          s.C,
+          s.K,
+          parts};
+}
+
+const void* panels_of(const void* prepared) noexcept {
+  return static_cast<const unsigned char*>(prepared) + prepared_head;
+}
+
 template <class Real, class B = Buffers<Real>>
-int forward(const peephole_cell* cell, const peephole_sizes* sizes, const typename B::Weights* weights,
-            const typename B::Inputs* inputs, const typename B::Tape* tape, const peephole_workspace* workspace,
-            const peephole_threads* threads) noexcept {
+int prepare(const peephole_cell* cell, const peephole_sizes* sizes, const typename B::Weights* weights, void* memory,
+            std::size_t bytes) noexcept {
+  Shape shape;
+  const int status = make_shape(cell, sizes, shape);
+  if (status != PEEPHOLE_OK) return status;
+  if (any_null(weights, memory) || !has_weights(shape, *weights)) return PEEPHOLE_MISSING_BUFFER;
+  const Kernels<Real>& run = chosen<Real>();
+  if (bytes < prepared_head + run.prepared_bytes(shape)) return PEEPHOLE_SMALL_WORKSPACE;
+  const Prepared head = prepared_for(shape, run, memory);
+  std::memcpy(memory, &head, sizeof head);
+  run.prepare(shape, *weights, static_cast<unsigned char*>(memory) + prepared_head);
+  return PEEPHOLE_OK;
+}
+
+template <class Real, class B = Buffers<Real>>
+int forward(const peephole_cell* cell, const peephole_sizes* sizes, const typename B::Weights* weights, bool is_prepared,
+            const void* prepared, const typename B::Inputs* inputs, const typename B::Tape* tape,
+            const peephole_workspace* workspace, const peephole_threads* threads) noexcept {
   Shape shape;
   const int status = make_shape(cell, sizes, shape);
   if (status != PEEPHOLE_OK) return status;
@@ -65,8 +74,16 @@ int forward(const peephole_cell* cell, const peephole_sizes* sizes, const typena
   if ((inputs->x == nullptr && shape.rows() > 0) || !has_final_state(shape, *tape)) return PEEPHOLE_MISSING_BUFFER;
   if (!valid_lengths(shape, inputs->lengths)) return PEEPHOLE_BAD_LENGTHS;
   const Kernels<Real>& run = chosen<Real>();
-  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_FORWARD, thread_count(threads)));
-  if (memory == PEEPHOLE_OK) run.forward(shape, *weights, *inputs, *tape, workspace->data, threads);
+  const void* panels = nullptr;
+  if (is_prepared) {
+    if (prepared == nullptr) return PEEPHOLE_MISSING_BUFFER;
+    const Prepared head = prepared_for(shape, run, prepared);
+    if (std::memcmp(prepared, &head, sizeof head) != 0) return PEEPHOLE_BAD_PREPARED;
+    panels = panels_of(prepared);
+  }
+  const int memory =
+      check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_FORWARD, is_prepared, thread_count(threads)));
+  if (memory == PEEPHOLE_OK) run.forward(shape, *weights, panels, *inputs, *tape, workspace->data, threads);
   return memory;
 }
 
@@ -83,17 +100,9 @@ int backward(const peephole_cell* cell, const peephole_sizes* sizes, const typen
   if (shape.rows() > 0 && (inputs->x == nullptr || !has_tape(shape, *inputs, *tape))) return PEEPHOLE_MISSING_BUFFER;
   if (!valid_lengths(shape, inputs->lengths)) return PEEPHOLE_BAD_LENGTHS;
   const Kernels<Real>& run = chosen<Real>();
-  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_BACKWARD, thread_count(threads)));
+  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_BACKWARD, false, thread_count(threads)));
   if (memory == PEEPHOLE_OK) run.backward(shape, *weights, *inputs, *tape, *errors, *gradients, workspace->data, threads);
   return memory;
-}
-
-int check_dense(const peephole_dense* layer) noexcept {
-  if (layer == nullptr) return PEEPHOLE_MISSING_BUFFER;
-  if (!is_activation(layer->activation) || (layer->masked != 0 && layer->masked != 1)) return PEEPHOLE_BAD_CELL;
-  if (layer->B < 0 || layer->I < 1 || layer->O < 1) return PEEPHOLE_BAD_SIZES;
-  const double B = static_cast<double>(layer->B), I = static_cast<double>(layer->I), O = static_cast<double>(layer->O);
-  return countable(B, I, 1.0) && countable(B, O, 1.0) && countable(I, O, 1.0) ? PEEPHOLE_OK : PEEPHOLE_BAD_SIZES;
 }
 
 template <class Real, class B = Buffers<Real>>
@@ -118,6 +127,15 @@ int activate(std::int32_t activation, const Real* z, Real* y, Index count) noexc
   if (count > 0 && any_null<const Real*, const Real*>(z, y)) return PEEPHOLE_MISSING_BUFFER;
   chosen<Real>().activate(static_cast<peephole_activation>(activation), z, y, count);
   return PEEPHOLE_OK;
+}
+
+std::size_t workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
+                            std::size_t real_bytes, bool prepared, std::int32_t threads) noexcept {
+  Shape shape;
+  if (make_shape(cell, sizes, shape) != PEEPHOLE_OK) return unknown_bytes;
+  const Index count = threads < 1 ? 1 : threads;
+  if (real_bytes == sizeof(float)) return chosen<float>().workspace_bytes(shape, pass, prepared, count);
+  return real_bytes == sizeof(double) ? chosen<double>().workspace_bytes(shape, pass, prepared, count) : unknown_bytes;
 }
 
 bool is_pass(peephole_pass pass) noexcept { return pass == PEEPHOLE_FORWARD || pass == PEEPHOLE_BACKWARD; }
@@ -147,6 +165,8 @@ const char* peephole_status_text(int status) noexcept {
       return "the workspace is smaller than peephole_workspace_bytes says";
     case PEEPHOLE_BAD_ISA:
       return "there is no such instruction set on this machine";
+    case PEEPHOLE_BAD_PREPARED:
+      return "the memory was not prepared for this cell, these sizes, this type and the instruction set in use, or was moved";
     default:
       return "unknown status";
   }
@@ -165,11 +185,19 @@ int32_t peephole_worthwhile_threads(const peephole_cell* cell, const peephole_si
 
 size_t peephole_workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
                                 size_t real_bytes, int32_t threads) noexcept {
+  return is_pass(pass) ? workspace_bytes(cell, sizes, pass, real_bytes, false, threads) : unknown_bytes;
+}
+
+size_t peephole_prepared_workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, size_t real_bytes,
+                                         int32_t threads) noexcept {
+  return workspace_bytes(cell, sizes, PEEPHOLE_FORWARD, real_bytes, true, threads);
+}
+
+size_t peephole_prepared_bytes(const peephole_cell* cell, const peephole_sizes* sizes, size_t real_bytes) noexcept {
   Shape shape;
-  if (make_shape(cell, sizes, shape) != PEEPHOLE_OK || !is_pass(pass)) return unknown_bytes;
-  const Index count = threads < 1 ? 1 : threads;
-  if (real_bytes == sizeof(float)) return chosen<float>().workspace_bytes(shape, pass, count);
-  return real_bytes == sizeof(double) ? chosen<double>().workspace_bytes(shape, pass, count) : unknown_bytes;
+  if (make_shape(cell, sizes, shape) != PEEPHOLE_OK) return unknown_bytes;
+  if (real_bytes == sizeof(float)) return prepared_head + chosen<float>().prepared_bytes(shape);
+  return real_bytes == sizeof(double) ? prepared_head + chosen<double>().prepared_bytes(shape) : unknown_bytes;
 }
 
 size_t peephole_dense_workspace_bytes(const peephole_dense* layer, peephole_pass pass, size_t real_bytes) noexcept {
@@ -201,7 +229,18 @@ double peephole_peak(size_t real_bytes, double seconds) noexcept {
                                 const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,    \
                                 const peephole_tape_##suffix* tape, const peephole_workspace* workspace,             \
                                 const peephole_threads* threads) noexcept {                                          \
-    return forward<real>(cell, sizes, weights, inputs, tape, workspace, threads);                                    \
+    return forward<real>(cell, sizes, weights, false, nullptr, inputs, tape, workspace, threads);                    \
+  }                                                                                                                  \
+  int peephole_prepare_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                              \
+                                const peephole_weights_##suffix* weights, void* memory, size_t bytes) noexcept {     \
+    return prepare<real>(cell, sizes, weights, memory, bytes);                                                       \
+  }                                                                                                                  \
+  int peephole_forward_prepared_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                     \
+                                         const peephole_weights_##suffix* weights, const void* prepared,             \
+                                         const peephole_inputs_##suffix* inputs,                                     \
+                                         const peephole_tape_##suffix* tape, const peephole_workspace* workspace,    \
+                                         const peephole_threads* threads) noexcept {                                 \
+    return forward<real>(cell, sizes, weights, true, prepared, inputs, tape, workspace, threads);                    \
   }                                                                                                                  \
   int peephole_backward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                             \
                                  const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,   \

@@ -16,6 +16,7 @@ struct Buffers<float> {
   using Errors = peephole_errors_f32;
   using Gradients = peephole_gradients_f32;
   using Dense = peephole_dense_buffers_f32;
+  using Layer = peephole_layer_f32;
 };
 
 template <>
@@ -26,6 +27,7 @@ struct Buffers<double> {
   using Errors = peephole_errors_f64;
   using Gradients = peephole_gradients_f64;
   using Dense = peephole_dense_buffers_f64;
+  using Layer = peephole_layer_f64;
 };
 
 }  // namespace peephole

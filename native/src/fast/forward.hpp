@@ -37,10 +37,12 @@ class Forward {
   };
 
  public:
-  // Takes its scratch for so many threads from the arena; run() needs one that has memory.
-  Forward(const Shape& shape, const Weights& weights, const Inputs& inputs, const Tape& tape, Index threads,
-          Arena<Real>& arena) noexcept
-      : s(shape), w(weights), in(inputs), tape_(tape), panels_(shape, arena),
+  // Takes its scratch for so many threads from the arena; run() needs one that has memory. Panels that were packed before
+  // (prepared, not null) are taken as they are.
+  Forward(const Shape& shape, const Weights& weights, const void* prepared, const Inputs& inputs, const Tape& tape,
+          Index threads, Arena<Real>& arena) noexcept
+      : s(shape), w(weights), in(inputs), tape_(tape), packed_(prepared != nullptr),
+        panels_(packed_ ? prepared_panels<Real>(shape, prepared) : ForwardPanels<Real>(shape, arena)),
         division_(divide(shape, threads, sizeof(Real), panels_.W.columns())),
         read_stride_(row_stride<Real>(read_width(shape))), z_stride_(row_stride<Real>(panels_.W.columns())), cell_stride_(padded<Real>(shape.H)) {
     for (Real*& read : read_) read = arena.take(s.B * read_stride_);
@@ -66,7 +68,7 @@ class Forward {
   // Called by every thread of the team.
   void run(const Team& team) noexcept {
     const FlushSubnormals flush;
-    panels_.pack(team, w);
+    if (!packed_) panels_.pack(team, w);
     const Range rows = division_.own_rows(team, s.B);
     if (!division_.by_units || team.rank == 0) {
       deal_rows(team, division_, in.lengths != nullptr, sorted_, rows, slots_);
@@ -241,6 +243,7 @@ class Forward {
   const Weights& w;
   const Inputs& in;
   const Tape& tape_;
+  const bool packed_;
   const ForwardPanels<Real> panels_;
   const Division division_;
   const Index read_stride_, z_stride_, cell_stride_;

@@ -91,4 +91,23 @@ class ForwardPanels {
   Index part_rows_[4] = {};
 };
 
+// The panels in memory that prepare_forward filled, or is to fill.
+template <class Real>
+ForwardPanels<Real> prepared_panels(const Shape& shape, const void* prepared) noexcept {
+  Arena<Real> arena(const_cast<void*>(prepared));
+  return ForwardPanels<Real>(shape, arena);
+}
+
+template <class Real>
+std::size_t prepared_bytes(const Shape& shape) noexcept {
+  Arena<Real> arena;
+  const ForwardPanels<Real> counted(shape, arena);
+  return arena.needed();
+}
+
+template <class Real>
+void prepare_forward(const Shape& shape, const typename Buffers<Real>::Weights& weights, void* memory) noexcept {
+  prepared_panels<Real>(shape, memory).pack(Team{0, 1, nullptr}, weights);
+}
+
 }  // namespace peephole::PEEPHOLE_ISA

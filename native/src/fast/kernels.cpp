@@ -5,6 +5,7 @@
 #include "dense.hpp"
 #include "forward.hpp"
 #include "peak.hpp"
+#include "stepper.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
 namespace {
@@ -49,12 +50,12 @@ Index wanted_threads(const Shape& s, peephole_pass pass, const Threads* threads)
 }
 
 template <class Real>
-void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights,
+void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights, const void* prepared,
              const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape, void* workspace,
              const Threads* threads) noexcept {
   run_pass<Forward<Real>>(wanted_threads(shape, PEEPHOLE_FORWARD, threads), threads, [&](Index count) {
     Arena<Real> arena(workspace);
-    return Forward<Real>(shape, weights, inputs, tape, count, arena);
+    return Forward<Real>(shape, weights, prepared, inputs, tape, count, arena);
   });
 }
 
@@ -82,13 +83,13 @@ void dense(const peephole_dense& layer, peephole_pass pass, const typename Buffe
 }
 
 template <class Real>
-std::size_t bytes_with(const Shape& shape, peephole_pass pass, Index threads) noexcept {
+std::size_t bytes_with(const Shape& shape, peephole_pass pass, bool prepared, Index threads) noexcept {
   Arena<Real> arena;
   const typename Buffers<Real>::Weights weights{};
   const typename Buffers<Real>::Inputs inputs{};
   const typename Buffers<Real>::Tape tape{};
   if (pass == PEEPHOLE_FORWARD) {
-    const Forward<Real> counted(shape, weights, inputs, tape, threads, arena);
+    const Forward<Real> counted(shape, weights, prepared ? &arena : nullptr, inputs, tape, threads, arena);
   } else {
     const typename Buffers<Real>::Errors errors{};
     const typename Buffers<Real>::Gradients gradients{};
@@ -99,10 +100,10 @@ std::size_t bytes_with(const Shape& shape, peephole_pass pass, Index threads) no
 
 // Enough for so many threads and, should they not come, for one.
 template <class Real>
-std::size_t workspace_bytes(const Shape& shape, peephole_pass pass, Index threads) noexcept {
+std::size_t workspace_bytes(const Shape& shape, peephole_pass pass, bool prepared, Index threads) noexcept {
   const Index wanted = occupied(shape, pass, threads);
-  const std::size_t alone = bytes_with<Real>(shape, pass, 1);
-  return wanted == 1 ? alone : std::max(alone, bytes_with<Real>(shape, pass, wanted));
+  const std::size_t alone = bytes_with<Real>(shape, pass, prepared, 1);
+  return wanted == 1 ? alone : std::max(alone, bytes_with<Real>(shape, pass, prepared, wanted));
 }
 
 template <class Real>
@@ -120,7 +121,9 @@ const Kernels<Real>& kernels() noexcept {
   static constexpr Kernels<Real> table{forward<Real>,         backward<Real>,
                                        dense<Real>,           workspace_bytes<Real>,
                                        dense_workspace_bytes<Real>, activate<Real>,
-                                       measure_peak<Real>};
+                                       measure_peak<Real>,    vector_bytes,
+                                       prepared_bytes<Real>,  prepare_forward<Real>,
+                                       layer_bytes<Real>,     make_layer<Real>};
   return table;
 }
 

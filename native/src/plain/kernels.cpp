@@ -4,12 +4,13 @@
 #include "dense.hpp"
 #include "recurrence_backward.hpp"
 #include "recurrence_forward.hpp"
+#include "stepper.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
 namespace {
 
 template <class Real>
-void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights,
+void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights, const void*,
              const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape,
              void* workspace, const Threads*) noexcept {
   Arena<Real> arena(workspace);
@@ -38,7 +39,7 @@ void dense(const peephole_dense& layer, peephole_pass pass, const typename Buffe
 }
 
 template <class Real>
-std::size_t workspace_bytes(const Shape& shape, peephole_pass pass, Index) noexcept {
+std::size_t workspace_bytes(const Shape& shape, peephole_pass pass, bool, Index) noexcept {
   Arena<Real> arena;
   const typename Buffers<Real>::Weights weights{};
   const typename Buffers<Real>::Inputs inputs{};
@@ -67,13 +68,20 @@ std::size_t dense_workspace_bytes(const peephole_dense& layer, peephole_pass pas
   return arena.needed();
 }
 
+// Nothing is laid out: the weights are read where they are.
+std::size_t prepared_bytes(const Shape&) noexcept { return 0; }
+
+template <class Real>
+void prepare(const Shape&, const typename Buffers<Real>::Weights&, void*) noexcept {}
+
 }  // namespace
 
 template <class Real>
 const Kernels<Real>& kernels() noexcept {
   static constexpr Kernels<Real> table{
-      forward<Real>, backward<Real>, dense<Real>, workspace_bytes<Real>, dense_workspace_bytes<Real>, activated<Real>,
-      nullptr};
+      forward<Real>,   backward<Real>, dense<Real>, workspace_bytes<Real>, dense_workspace_bytes<Real>,
+      activated<Real>, nullptr,        0,           prepared_bytes,        prepare<Real>,
+      layer_bytes<Real>, make_layer<Real>};
   return table;
 }
 

@@ -36,7 +36,8 @@ ISA_VARIABLE = "PEEPHOLE_ISA"
 
 _MODULE = "peephole._native"
 _BYTES: dict[str, int] = {"float32": 4, "float64": 8}
-_CODES: dict[Activation, int] = {name: code for code, name in enumerate(ACTIVATIONS)}
+ACTIVATION_CODES: dict[Activation, int] = {name: code for code, name in enumerate(ACTIVATIONS)}
+"""What the core calls an activation."""
 
 
 class Pass(NamedTuple):
@@ -203,7 +204,7 @@ def run_passes(passes: Sequence[Pass], *, threads: int = 1) -> None:
     if lender:
         native = core()
         for status in native.run_beside([_job(one, 1, place) for place, one in enumerate(passes)], lender):
-            _check(status)
+            check_status(status)
         return
     for one in passes:
         _run(one, threads)
@@ -250,7 +251,8 @@ def address_of(array: np.ndarray[Any, Any]) -> int:
 
 
 @lru_cache(maxsize=256)
-def _cell(spec: CellSpec) -> _native.Cell:
+def cell_of(spec: CellSpec) -> _native.Cell:
+    """The core's description of a cell."""
     rnn = spec.cell == "rnn"
     return core().Cell(
         rnn=rnn,
@@ -264,8 +266,8 @@ def _cell(spec: CellSpec) -> _native.Cell:
         projection=spec.proj_size > 0,
         truncated=spec.truncated,
         cells_per_block=spec.cells_per_block,
-        input_activation=_CODES[spec.input_activation],
-        output_activation=_CODES[spec.output_activation],
+        input_activation=ACTIVATION_CODES[spec.input_activation],
+        output_activation=ACTIVATION_CODES[spec.output_activation],
         zoneout_hidden=spec.zoneout_hidden,
         zoneout_cell=spec.zoneout_cell,
     )
@@ -273,12 +275,12 @@ def _cell(spec: CellSpec) -> _native.Cell:
 
 def _run(one: Pass, threads: int) -> None:
     native, job = core(), _job(one, threads, 0)
-    _check(native.run(*job))
+    check_status(native.run(*job))
 
 
 def _job(one: Pass, threads: int, place: int) -> tuple[Any, ...]:
     """The arguments of the core for one pass by so many threads, on the kept workspace of that place."""
-    native, cell, real_bytes = core(), _cell(one.spec), _BYTES[one.dtype]
+    native, cell, real_bytes = core(), cell_of(one.spec), _BYTES[one.dtype]
     sizes = (*one.sizes, one.spec.proj_size or one.sizes.H)
     runner = 0
     if threads > 1:
@@ -327,12 +329,12 @@ def _runner() -> int:
 def _run_dense(
     activation: Activation, sizes: tuple[int, int, int], dtype: Dtype, addresses: dict[str, int], *, backward: bool
 ) -> None:
-    native, code, masked, real_bytes = core(), _CODES[activation], "mask" in addresses, _BYTES[dtype]
+    native, code, masked, real_bytes = core(), ACTIVATION_CODES[activation], "mask" in addresses, _BYTES[dtype]
     workspace = _memory(native.dense_workspace_bytes(*sizes, code, masked, backward, real_bytes), sizes)
     status = native.run_dense(
         *sizes, code, masked, backward, real_bytes == 8, addresses, address_of(workspace), workspace.nbytes
     )
-    _check(status)
+    check_status(status)
 
 
 class _Workspaces(threading.local):
@@ -358,6 +360,11 @@ def _memory(count: int, sizes: tuple[int, ...], place: int = 0) -> np.ndarray[An
     return memory
 
 
-def _check(status: int) -> None:
+def check_status(status: int) -> None:
+    """Turn what the core returned into an error.
+
+    Raises:
+        BackendError: for any status but 0.
+    """
     if status:
         raise BackendError(f"kernels: the core refused the call: {core().status_text(status)}")

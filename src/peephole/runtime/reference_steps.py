@@ -23,10 +23,10 @@ class ReferenceSteps(Steps):
     Args:
         network: the network, not bidirectional.
         weights: its tensors, all of one dtype.
-        batch: ``B``.
+        batch: ``B``, or None for a single row whose arrays have no batch axis.
     """
 
-    def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int) -> None:
+    def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int | None) -> None:
         super().__init__(network, dtype=weights["head.weight"].dtype, batch=batch)
         self._body = network.body
         self._weights = weights
@@ -36,17 +36,18 @@ class ReferenceSteps(Steps):
         """Take ``x``, write ``y``, and write the new state over the old."""
         body = self._body
         features = self._perceptron(body) if isinstance(body, MLPSpec) else self._recurrent(body)
-        np.copyto(self.y, kernels.dense_forward(self._head, features, backend="reference"))
+        y = kernels.dense_forward(self._head, features, backend="reference")
+        np.copyto(self.y, y.reshape(self.y.shape))
 
     def _perceptron(self, body: MLPSpec) -> Array:
-        x = self.x
+        x = self.x.reshape(self.rows, -1)
         for layer in range(len(body.hidden_sizes)):
             W, b = self._weights[f"body.weight_l{layer}"], self._weights.get(f"body.bias_l{layer}")
             x = kernels.dense_forward(Layer(W=W, b=b, activation=body.activation), x, backend="reference")
         return x
 
     def _recurrent(self, body: RecurrentSpec) -> Array:
-        x = self.x
+        x = self.x.reshape(self.rows, -1)
         for layer in range(body.num_layers):
             weights = cell_weights(self._weights, body, layer, 0, prefix="body.")
             h, c, r = self.state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,34 +18,45 @@ class Steps(ABC):
     """A network that is prepared to be stepped.
 
     The arrays are made once and stay where they are: whoever steps writes ``x``, calls :meth:`advance` and reads
-    ``y``, and may read and write ``state`` in between.
+    ``y``, and may read and write ``state`` in between. :meth:`take` is the short way, where the arrays at hand allow it.
 
     Args:
         network: the network, not bidirectional.
         dtype: of every array.
-        batch: ``B``.
+        batch: ``B``, or None for a single row whose input and output have no batch axis.
 
     Attributes:
-        x: where the input goes, ``[B, I]``.
-        y: where the output comes, ``[B, K]``.
+        rows: ``B``, 1 for a single row.
+        x: where the input goes, ``[B, I]`` or ``[I]``.
+        y: where the output comes, ``[B, K]`` or ``[K]``.
         state: the state, every layer stacked: ``h`` ``[L, B, P]``, ``c`` ``[L, B, H]``, ``r`` ``[L, B, G]``, without
             the parts that the cell has not; zeros at first. The ``h`` of a perceptron is empty.
     """
 
+    rows: int
     x: Array
     y: Array
     state: State
 
-    def __init__(self, network: NetworkSpec, *, dtype: np.dtype[np.floating[Any]], batch: int) -> None:
+    def __init__(self, network: NetworkSpec, *, dtype: np.dtype[np.floating[Any]], batch: int | None) -> None:
         body = network.body
-        self.x = np.zeros((batch, body.input_size), dtype)
-        self.y = np.zeros((batch, network.output_size), dtype)
+        self.rows = 1 if batch is None else batch
+        axes = () if batch is None else (batch,)
+        self.x = np.zeros((*axes, body.input_size), dtype)
+        self.y = np.zeros((*axes, network.output_size), dtype)
         recurrent = isinstance(body, RecurrentSpec)
-        self.state = _zero_state(body, batch, dtype) if recurrent else State(np.zeros((0, batch, 0), dtype))
+        self.state = _zero_state(body, self.rows, dtype) if recurrent else State(np.zeros((0, self.rows, 0), dtype))
+        self.take: Callable[[object, object], bool] = _takes_nothing
+        """``take(x, y)``: step from ``x`` to ``y`` themselves, where they are arrays of the dtype, shape and order of
+        the own ones. False, and nothing has happened, for anything else."""
 
     @abstractmethod
     def advance(self) -> None:
         """Take ``x``, write ``y``, and write the new state over the old."""
+
+
+def _takes_nothing(_x: object, _y: object) -> bool:
+    return False
 
 
 def _zero_state(body: RecurrentSpec, batch: int, dtype: np.dtype[np.floating[Any]]) -> State:

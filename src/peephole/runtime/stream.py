@@ -1,7 +1,8 @@
 """A network that is stepped: one input in, one output out, the state kept between.
 
-Everything a step needs is laid out once, when the stream is made (:mod:`peephole.runtime.steps`): a step copies its
-input in, lets the network go on, and copies the output out.
+Everything a step needs is laid out once, when the stream is made (:mod:`peephole.runtime.steps`). A step then hands the
+caller's arrays to the core as they are; where they are not as the core needs them, it copies the input in, lets the
+network go on, and copies the output out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Stream:
 
     A stream of steps gives what :meth:`~peephole.runtime.Model.predict` gives on the sequence of the same inputs.
     Whether inputs are finite is not looked at: a NaN stays in the state until :meth:`reset`. The backend is the one
-    that :func:`peephole.kernels.choose_backend` gives when the stream is made.
+    that :func:`peephole.kernels.choose_backend` gives when the stream is made; the compiled core keeps to the
+    instruction set that is in use then. A stream is for one thread at a time; two streams do not know of one another.
 
     Args:
         network: the network.
@@ -54,18 +56,16 @@ class Stream:
             raise ArgumentError(f"stream: batch_size must be None or a whole number of at least 1 (got {batch_size!r})")
         self._sha256 = sha256
         steps = NativeSteps if choose_backend() == "native" else ReferenceSteps
-        self._steps = steps(network, weights, batch=batch_size or 1)
-        rows = () if batch_size is None else (batch_size,)
-        self._input_shape = (*rows, network.body.input_size)
-        self._x = self._steps.x.reshape(self._input_shape)
-        self._y = self._steps.y.reshape(*rows, network.output_size)
+        self._steps = steps(network, weights, batch=batch_size)
+        self._x, self._y, self._take = self._steps.x, self._steps.y, self._steps.take
 
     def step(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Take one input and give one output; the state moves on by one step.
 
         Args:
-            x: ``[I]``, or ``[B, I]`` of a stream with a batch size.
-            out: where to write the output, to spare making a new array.
+            x: ``[I]``, or ``[B, I]`` of a stream with a batch size. Quickest is a contiguous array of the network's
+                dtype: the core then reads it where it is.
+            out: where to write the output, to spare making a new array; it may be ``x`` itself.
 
         Returns:
             ``[K]`` or ``[B, K]``: ``out``, or a new array.
@@ -74,9 +74,18 @@ class Stream:
             ArgumentError: for an ``x`` or ``out`` of another shape; the state is then as before.
             ArgumentTypeError: where ``x`` holds no real numbers.
         """
+        # a step takes about as long as a few of these lines: what can be taken as it is is not looked at twice
+        if out is not None:
+            if self._take(x, out):
+                return out
+        elif self._take(x, self._y):
+            return self._y.copy()
+        return self._checked_step(x, out)
+
+    def _checked_step(self, x: ArrayLike, out: Array | None) -> Array:
         given = np.asarray(x)
-        if given.shape != self._input_shape:
-            raise ArgumentError(f"step: x must have the shape {list(self._input_shape)} (got {list(given.shape)})")
+        if given.shape != self._x.shape:
+            raise ArgumentError(f"step: x must have the shape {list(self._x.shape)} (got {list(given.shape)})")
         if out is not None and (out.shape != self._y.shape or out.dtype != self._y.dtype):
             raise ArgumentError(
                 f"step: out must have the shape {list(self._y.shape)} and dtype {self._y.dtype} "
