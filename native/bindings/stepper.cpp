@@ -6,9 +6,14 @@
 #include "stepper.hpp"
 
 #include <cstdint>
-#include <cstring>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "addresses.hpp"
 
@@ -108,6 +113,28 @@ class Layers {
   double multiplications_ = 0;
 };
 
+struct Free {
+  void operator()(unsigned char* memory) const noexcept { std::free(memory); }
+};
+using Memory = std::unique_ptr<unsigned char[], Free>;
+
+// Large weights lie in large pages where the system has them: read from end to end at every step, they take more small
+// ones than the processor keeps track of.
+Memory allocate(std::size_t bytes) {
+  void* memory = nullptr;
+#if defined(__linux__)
+  constexpr std::size_t large_page = std::size_t{1} << 21;
+  if (bytes >= large_page / 2) {
+    const std::size_t whole = (bytes + large_page - 1) / large_page * large_page;
+    memory = std::aligned_alloc(large_page, whole);
+    if (memory != nullptr) madvise(memory, whole, MADV_HUGEPAGE);  // advice: where it is not taken all is well too
+  }
+#endif
+  if (memory == nullptr) memory = std::malloc(bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return Memory(static_cast<unsigned char*>(memory));
+}
+
 // The memory of one array, lent by its owner for as long as this lives.
 class Lent {
  public:
@@ -182,7 +209,7 @@ class Stepper {
       const int status = F::make(all.data(), static_cast<std::int64_t>(all.size()), &none, 0);
       return status == PEEPHOLE_OK ? PEEPHOLE_BAD_SIZES : status;
     }
-    memory_ = std::make_unique<unsigned char[]>(bytes);
+    memory_ = allocate(bytes);
     is_long_ = layers.multiplications() >= long_step;
     return F::make(all.data(), static_cast<std::int64_t>(all.size()), memory_.get(), bytes);
   }
@@ -203,7 +230,7 @@ class Stepper {
   bool is_double_, is_long_ = false;
   int status_ = PEEPHOLE_OK;
   std::vector<Py_ssize_t> x_shape_, y_shape_;
-  std::unique_ptr<unsigned char[]> memory_;
+  Memory memory_;
 };
 
 }  // namespace

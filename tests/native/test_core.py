@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,17 @@ def test_teams_are_right_and_touch_no_memory_but_their_own(checked_memory: Path)
 @pytest.mark.parametrize("name", ["core", "team"])
 def test_no_thread_touches_what_another_is_at(checked_threads: Path, name: str) -> None:
     run(checked_threads, name, "thread")
+
+
+@pytest.mark.parametrize("sanitizers", ["", "address,undefined"])
+def test_a_step_allocates_nothing_takes_no_lock_and_gives_the_bits_of_a_pass(tmp_path: Path, sanitizers: str) -> None:
+    """Optimised, as it is used; the sanitizers, which have their own allocator, look at the memory instead."""
+    kind = "Debug" if sanitizers else "Release"
+    program = build(
+        tmp_path, "peephole_stepper_test", f"-DCMAKE_BUILD_TYPE={kind}", f"-DPEEPHOLE_SANITIZE={sanitizers}"
+    )
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("stepper: all well")
+    if not sanitizers and sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        assert done.stdout.endswith(", watched\n")

@@ -2,7 +2,8 @@
 //
 // The mathematics, the panels and the order of every sum are those of forward.hpp, and so are the bits. What is left out is
 // what many steps and rows ask for: slots, tables of rows, copies of the state. A single row waits for the latency of its
-// sums, so two panels are passed at a time.
+// sums, so two panels are passed at a time. Steps go through the weights forward and backward in turn: where all do not fit
+// into the cache, what the step before read last is still there.
 #pragma once
 
 #include "forward_panels.hpp"
@@ -91,19 +92,20 @@ class CellStep {
     if (padded_c_ != nullptr) copy_or_zero<Real>(padded_c_, nullptr, padded<Real>(s.H));
   }
 
-  void run(const Real* x) const noexcept {
+  void run(const Real* x) noexcept {
     const FlushSubnormals flush;
+    turned_ = !turned_;
     if (padded_c_ != nullptr) copy_or_zero<Real>(padded_c_, c_, s.H);
     const Source seen[most_seen] = {{x, s.I, &panels_.W, 0},
                                     {h_, s.P, &panels_.R, 0},
                                     {r_, read_width(s) - s.P, &panels_.R, s.P}};
     if (gates_meet(s)) {
-      multiply(panels_.b, seen, z_, [&](Index panel) {
+      multiply(panels_.b, seen, z_, turned_, [&](Index panel) {
         const Index j = panel * lanes<Real>, rest = s.H - j;
         lstm_forward(s, w.p, row_, z_ + panels_.W.column(panel), j, rest < lanes<Real> ? rest : lanes<Real>);
       });
     } else {
-      multiply(panels_.b, seen, z_, [](Index) {});
+      multiply(panels_.b, seen, z_, turned_, [](Index) {});
       const ForwardRowPass<Real> pass(s, w.p, w.gain, w.shift, scratch_);
       if (s.rnn) {
         pass.rnn(row_, z_);
@@ -124,14 +126,14 @@ class CellStep {
     Index first;
   };
 
-  // z = b + what is seen, panel by panel.
+  // z = b + what is seen, two panels at a time or one, from the last to the first where `turned`.
   template <class Done>
-  static void multiply(const Real* b, const Source (&sources)[most_seen], Real* z, Done done) noexcept {
+  static void multiply(const Real* b, const Source (&sources)[most_seen], Real* z, bool turned, Done done) noexcept {
     const Panels<Real>& W = *sources[0].W;
-    Seen<Real> seen[most_seen];
-    for (Index panel = 0; panel < W.count();) {
+    const Index count = W.count(), pairs = (count + 1) / 2;
+    const auto pass = [&](Index panel, bool two) {
       const Index vectors = W.vectors_of(panel), width = vectors * lanes<Real>, column = W.column(panel);
-      const bool two = panel + 1 < W.count() && W.vectors_of(panel + 1) == vectors;
+      Seen<Real> seen[most_seen];
       for (int k = 0; k < most_seen; ++k) {
         const Source& one = sources[k];
         seen[k] = {one.row, one.depth, one.W->at(panel) + one.first * width, one.W->depth * width};
@@ -139,7 +141,12 @@ class CellStep {
       row_tile_of<Real>(two, vectors)(b + column, seen, z + column);
       done(panel);
       if (two) done(panel + 1);
-      panel += two ? 2 : 1;
+    };
+    for (Index k = 0; k < pairs; ++k) {
+      const Index panel = 2 * (turned ? pairs - 1 - k : k);
+      const bool more = panel + 1 < count, two = more && W.vectors_of(panel + 1) == W.vectors_of(panel);
+      pass(panel, two);
+      if (more && !two) pass(panel + 1, false);
     }
   }
 
@@ -147,7 +154,7 @@ class CellStep {
   void project() const noexcept {
     const Panels<Real>* W_p = &panels_.W_p;
     multiply(zeros_, {{m_, s.H, W_p, 0}, {m_, 0, W_p, 0}, {m_, 0, W_p, 0}}, h_hat_,
-             [](Index) {});
+             turned_, [](Index) {});
     for_registers<Real>(s.P, [&](Index j, Index n) { leave_h(s, row_, j, n, load(h_hat_ + j)); });
   }
 
@@ -164,6 +171,7 @@ class CellStep {
   const RowScratch<Real> scratch_;
   ForwardRow<Real> row_{};
   Real *z_, *read_, *padded_c_ = nullptr, *m_ = nullptr, *h_hat_ = nullptr, *zeros_ = nullptr;
+  bool turned_ = false;
 };
 
 }  // namespace peephole::PEEPHOLE_ISA

@@ -72,7 +72,7 @@ LayerStep<Real> make_layer(const Layer<Real>& layer, void* memory) noexcept {
   }
   if (layer.shape.B == 1) {
     return {make_step<CellStep<Real>>(layer, memory),
-            [](void* step, const Real* x, Real*) noexcept { static_cast<const CellStep<Real>*>(step)->run(x); }};
+            [](void* step, const Real* x, Real*) noexcept { static_cast<CellStep<Real>*>(step)->run(x); }};
   }
   return {make_step<RowsStep<Real>>(layer, memory),
           [](void* step, const Real* x, Real*) noexcept { static_cast<RowsStep<Real>*>(step)->run(x); }};

@@ -71,7 +71,8 @@ class Stream:
             ``[K]`` or ``[B, K]``: ``out``, or a new array.
 
         Raises:
-            ArgumentError: for an ``x`` or ``out`` of another shape; the state is then as before.
+            ArgumentError: for an ``x`` or ``out`` of another shape, or an ``out`` that cannot be written; the state is
+                then as before.
             ArgumentTypeError: where ``x`` holds no real numbers.
         """
         # a step takes about as long as a few of these lines: what can be taken as it is is not looked at twice
@@ -91,6 +92,8 @@ class Stream:
                 f"step: out must have the shape {list(self._y.shape)} and dtype {self._y.dtype} "
                 f"(got {list(out.shape)} and {out.dtype})"
             )
+        if out is not None and not out.flags.writeable:
+            raise ArgumentError("step: out must be an array that can be written (got a read-only one); give a copy")
         if given.dtype.kind not in "fiu":
             raise ArgumentTypeError(f"step: x must hold real numbers (got dtype {given.dtype}); convert it first")
         np.copyto(self._x, given, casting="unsafe")
