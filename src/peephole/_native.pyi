@@ -1,4 +1,4 @@
-"""Types of the compiled module; see native/bindings/module.cpp and native/include/peephole.h."""
+"""Types of the compiled module; see native/bindings and native/include/peephole.h."""
 
 class Cell:
     def __init__(

@@ -18,7 +18,7 @@ class Steps(ABC):
     """A network that is prepared to be stepped.
 
     The arrays are made once and stay where they are: whoever steps writes ``x``, calls :meth:`advance` and reads
-    ``y``, and may read and write ``state`` in between. :meth:`take` is the short way, where the arrays at hand allow it.
+    ``y``, and may read and write ``state`` in between. ``take`` is the short way, where the arrays at hand allow it.
 
     Args:
         network: the network, not bidirectional.
