@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 #include <vector>
 
 #include "peephole.h"
@@ -317,6 +318,11 @@ void check_watch() {
   watch::begin();
   { const std::vector<int> some(8); }
   expect(watch::end() >= 2, "new and delete are watched");
+  std::mutex lock;
+  watch::begin();
+  lock.lock();
+  expect((watch::end() > 0) == watch::complete(), "locks are watched");
+  lock.unlock();
 }
 
 }  // namespace

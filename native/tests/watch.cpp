@@ -7,6 +7,11 @@
 #if defined(__linux__)
 #include <features.h>
 #endif
+#if defined(__has_feature)  // Clang's way to say it
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define WATCH_C_LIBRARY
 #include <dlfcn.h>
