@@ -124,35 +124,50 @@ Columns<Real> take_columns(Arena<Real>& arena, Index depth, Index count) noexcep
   return columns;
 }
 
+// Bytes of the left factor that stay in the second-level cache while the panels pass by.
+constexpr Index block_bytes = 512 * 1024;
+
+// D[j, ·] += Σ_m A[m, j] B[m, ·] for the columns j of some groups of A and one piece of a panel.
+template <class Real>
+void add_outer_piece(const Columns<Real>& A, Index first_group, Index last_group, const Panels<Real>& B, Index panel,
+                     Index m, Index end, Real* D, Index columns) noexcept {
+  Real edge[tile_rows * tile_columns<Real>];
+  const Index vectors = B.vectors_of(panel), width = vectors * lanes<Real>, column = B.column(panel);
+  const Index valid = columns - column < width ? columns - column : width;
+  const Real* now = B.at(panel) + m * width;
+  for (Index group = first_group; group < last_group; ++group) {
+    const Index rows = A.in_group(group);
+    TileRows<Real> a;
+    a.step = tile_rows;
+    for (Index r = 0; r < rows; ++r) a.row[r] = A.at(group) + m * tile_rows + r;
+    look_ahead<Real>(a, now, nullptr, 0, 0, 1, 0);
+    Real* target = D + group * tile_rows * columns + column;
+    if (valid == width) {
+      tile_of<Real>(rows, vectors)(end - m, a, now, target, columns, target, columns);
+      continue;
+    }
+    for (Index j = 0; j < rows * width; ++j) edge[j] = Real(0);
+    tile_of<Real>(rows, vectors)(end - m, a, now, edge, width, edge, width);
+    for (Index r = 0; r < rows; ++r) {
+      for (Index j = 0; j < valid; ++j) target[r * columns + j] += edge[r * width + j];
+    }
+  }
+}
+
 // D[j, ·] += Σ_m A[m, j] B[m, ·] for the columns j of some groups of A; D has `columns` columns, which B pads.
 template <class Real>
 void add_outer_product(const Columns<Real>& A, Index first_group, Index last_group, const Panels<Real>& B, Index depth,
                        Real* D, Index columns) noexcept {
-  Real edge[tile_rows * tile_columns<Real>];
-  for (Index panel = 0; panel < B.count(); ++panel) {
-    const Index vectors = B.vectors_of(panel), width = vectors * lanes<Real>;
-    const Index column = B.column(panel), valid = columns - column < width ? columns - column : width;
-    const Index most = piece_bytes / (width * static_cast<Index>(sizeof(Real)));
-    const Index pieces = (depth + most - 1) / most;
-    for (Index piece = 0; piece < pieces; ++piece) {
-      const Index m = depth * piece / pieces, end = depth * (piece + 1) / pieces;
-      const Real* now = B.at(panel) + m * width;
-      for (Index group = first_group; group < last_group; ++group) {
-        const Index rows = A.in_group(group);
-        TileRows<Real> a;
-        a.step = tile_rows;
-        for (Index r = 0; r < rows; ++r) a.row[r] = A.at(group) + m * tile_rows + r;
-        look_ahead<Real>(a, now, nullptr, 0, 0, 1, 0);
-        Real* target = D + group * tile_rows * columns + column;
-        if (valid == width) {
-          tile_of<Real>(rows, vectors)(end - m, a, now, target, columns, target, columns);
-          continue;
-        }
-        for (Index j = 0; j < rows * width; ++j) edge[j] = Real(0);
-        tile_of<Real>(rows, vectors)(end - m, a, now, edge, width, edge, width);
-        for (Index r = 0; r < rows; ++r) {
-          for (Index j = 0; j < valid; ++j) target[r * columns + j] += edge[r * width + j];
-        }
+  const Index group_bytes = depth * tile_rows * static_cast<Index>(sizeof(Real));
+  const Index block = block_bytes > group_bytes ? block_bytes / group_bytes : 1;
+  for (Index group = first_group; group < last_group; group += block) {
+    const Index end_group = group + block < last_group ? group + block : last_group;
+    for (Index panel = 0; panel < B.count(); ++panel) {
+      const Index width = B.vectors_of(panel) * lanes<Real>;
+      const Index most = piece_bytes / (width * static_cast<Index>(sizeof(Real)));
+      const Index pieces = (depth + most - 1) / most;
+      for (Index piece = 0; piece < pieces; ++piece) {
+        add_outer_piece(A, group, end_group, B, panel, depth * piece / pieces, depth * (piece + 1) / pieces, D, columns);
       }
     }
   }
