@@ -24,7 +24,7 @@ class Backward {
   struct Scratch {
     Index* count;    // rows in hand, on a cache line of its own
     Index* row_ids;  // [rows in hand] t·B + b
-    Real* dz;        // [rows in hand, padded K]
+    Real* dz;        // [rows in hand, dz_stride]
     Real* dh_hat;    // [rows in hand, padded P]
     Real* dx;        // [rows in hand, columns of W]
     LaidOut<Real> laid_out;
@@ -207,11 +207,11 @@ class Backward {
       }
     }
     if (division_.by_units) team.wait();
-    carry(panels, slot, count, t_.dz + m * dz_stride_);
+    carry(panels, slot, count, t_.dz + m * dz_stride_, t % 2 == 1);
   }
 
   // dh⁻ = d_h ⊙ Rᵀ dz, dr⁻ = Sᵀ dz; with the truncated error neither.
-  void carry(Range panels, Index slot, Index count, const Real* dz) const noexcept {
+  void carry(Range panels, Index slot, Index count, const Real* dz, bool turned) const noexcept {
     const Index columns = R_.columns();
     if (panels.count() == 0) return;
     const Index first = R_.column(panels.begin);
@@ -221,7 +221,7 @@ class Backward {
       for (Index q = 0; q < count; ++q) copy_or_zero<Real>(back + q * columns + first, nullptr, last - first);
       return;
     }
-    make_product<Real>(R_, panels.begin, panels.end, count, [&](Index q) { return dz + q * dz_stride_; }, zeros_, back,
+    make_product<Real>(R_, Walk{panels.begin, panels.end, turned}, count, [&](Index q) { return dz + q * dz_stride_; }, zeros_, back,
                        columns);
     if (in.drop_h == nullptr) return;
     for (Index q = 0; q < count; ++q) {
@@ -238,7 +238,7 @@ class Backward {
       const BackwardRow<Real> row = row_at(t, slot + q, m + q, t_);
       for_registers<Real>(s.P, [&](Index j, Index n) { store(row.dh_hat + j, enter_h(s, row, j, n)); });
     }
-    make_product<Real>(W_p_, 0, W_p_.count(), count, [&](Index q) { return t_.dh_hat + (m + q) * stride; }, zeros_, dm,
+    make_product<Real>(W_p_, Walk{0, W_p_.count()}, count, [&](Index q) { return t_.dh_hat + (m + q) * stride; }, zeros_, dm,
                        columns);
   }
 
@@ -327,7 +327,7 @@ class Backward {
     if (d.dx == nullptr) return;
     const Index columns = W_.columns();
     Real* dx = t_.dx + mine.begin * columns;
-    make_product<Real>(W_, 0, W_.count(), mine.count(),
+    make_product<Real>(W_, Walk{0, W_.count()}, mine.count(),
                        [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride_; }, zeros_, dx, columns);
     for (Index m = mine.begin; m < mine.end; ++m) {
       add_if<Real>(d.dx + t_.row_ids[m] * s.I, t_.dx + m * columns, s.I);

@@ -52,7 +52,7 @@ class Dense {
         copy_or_zero<Real>(z_ + m * columns, nullptr, columns);
         copy_or_zero(z_ + m * columns, v.b, layer_.O);
       }
-      make_product<Real>(W_, 0, W_.count(), count, [&](Index m) { return v.x + (first + m) * layer_.I; }, nullptr, z_,
+      make_product<Real>(W_, Walk{0, W_.count()}, count, [&](Index m) { return v.x + (first + m) * layer_.I; }, nullptr, z_,
                          columns);
       for (Index m = 0; m < count; ++m) activate<Real>(phi_, z_ + m * columns, v.y + (first + m) * layer_.O, layer_.O);
     }
@@ -107,7 +107,7 @@ class Dense {
     if (dW != nullptr) add_outer_product(dz_, 0, dz_.groups(), x_, count, dW, layer_.I);
     if (v.dx == nullptr) return;
     copy_or_zero<Real>(dx_, nullptr, count * columns);
-    make_product<Real>(W_, 0, W_.count(), count, [&](Index m) { return z_ + m * stride; }, nullptr, dx_, columns);
+    make_product<Real>(W_, Walk{0, W_.count()}, count, [&](Index m) { return z_ + m * stride; }, nullptr, dx_, columns);
     for (Index m = 0; m < count; ++m) add_if<Real>(v.dx + (first + m) * layer_.I, dx_ + m * columns, layer_.I);
   }
 

@@ -90,7 +90,7 @@ class DenseStep {
       copy_or_zero<Real>(z_ + m * columns, nullptr, columns);
       copy_or_zero(z_ + m * columns, b_, n_.O);
     }
-    make_product<Real>(W_, 0, W_.count(), n_.B, [&](Index m) { return x + m * n_.I; }, nullptr, z_, columns);
+    make_product<Real>(W_, Walk{0, W_.count()}, n_.B, [&](Index m) { return x + m * n_.I; }, nullptr, z_, columns);
     for (Index m = 0; m < n_.B; ++m) activate<Real>(phi_, z_ + m * columns, y + m * n_.O, n_.O);
   }
 

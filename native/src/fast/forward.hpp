@@ -173,7 +173,7 @@ class Forward {
 
   // z = W x + b
   void see_input(Range panels, Index count, const Scratch& t_) const noexcept {
-    make_product(panels_.W, panels.begin, panels.end, count, [&](Index m) { return in.x + t_.row_ids[m] * s.I; },
+    make_product(panels_.W, Walk{panels.begin, panels.end}, count, [&](Index m) { return in.x + t_.row_ids[m] * s.I; },
                  panels_.b, t_.z, z_stride_);
   }
 
@@ -183,8 +183,9 @@ class Forward {
     const Real* read = read_[parity] + slot * read_stride_;
     for (Index m = 0; m < count; ++m) t_.rows[m] = row_at(row_ids[m], slot + m, parity);
     const auto row_of = [&](Index m) { return read + m * read_stride_; };
+    const Walk walk{panels.begin, panels.end, parity == 1};
     if (gates_meet(s)) {
-      make_product<Real>(panels_.R, panels.begin, panels.end, count, row_of, nullptr, z, z_stride_,
+      make_product<Real>(panels_.R, walk, count, row_of, nullptr, z, z_stride_,
                   [&](Index panel, Index first, Index some) {
                     const Index j = panel * lanes<Real>;
                     const Index n = s.H - j < lanes<Real> ? s.H - j : lanes<Real>;
@@ -193,7 +194,7 @@ class Forward {
                     }
                   });
     } else {
-      make_product<Real>(panels_.R, panels.begin, panels.end, count, row_of, nullptr, z, z_stride_);
+      make_product<Real>(panels_.R, walk, count, row_of, nullptr, z, z_stride_);
       const ForwardRowPass<Real> pass(s, w.p, w.gain, w.shift, t_.row);
       for (Index m = 0; m < count; ++m) {
         if (s.rnn) {
@@ -210,7 +211,7 @@ class Forward {
   void project(Index slot, Index count, const Scratch& t_) const noexcept {
     const Index columns = panels_.W_p.columns();
     Real* h_hat = h_hat_ + slot * columns;
-    make_product<Real>(panels_.W_p, 0, panels_.W_p.count(), count,
+    make_product<Real>(panels_.W_p, Walk{0, panels_.W_p.count()}, count,
                        [&](Index m) { return m_ + (slot + m) * cell_stride_; }, zeros_, h_hat, columns);
     for (Index m = 0; m < count; ++m) {
       for_registers<Real>(s.P, [&](Index j, Index n) { leave_h(s, t_.rows[m], j, n, load(h_hat + m * columns + j)); });

@@ -11,8 +11,9 @@ namespace peephole::PEEPHOLE_ISA {
 namespace {
 
 // The threads that find something to do.
+template <class Real>
 Index occupied(const Shape& s, peephole_pass pass, Index wanted) noexcept {
-  if (pass == PEEPHOLE_BACKWARD || s.B >= wanted || divide(s, wanted, sizeof(float), s.K).by_units) return wanted;
+  if (pass == PEEPHOLE_BACKWARD || s.B >= wanted || divide(s, wanted, sizeof(Real), s.K).by_units) return wanted;
   return s.B < 1 ? 1 : s.B;
 }
 
@@ -45,15 +46,16 @@ void run_pass(Index wanted, const Threads* threads, Make make) noexcept {
   pass.run(Team{0, 1, &alone});
 }
 
+template <class Real>
 Index wanted_threads(const Shape& s, peephole_pass pass, const Threads* threads) noexcept {
-  return threads == nullptr || threads->run == nullptr ? 1 : occupied(s, pass, threads->count);
+  return threads == nullptr || threads->run == nullptr ? 1 : occupied<Real>(s, pass, threads->count);
 }
 
 template <class Real>
 void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights, const void* prepared,
              const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape, void* workspace,
              const Threads* threads) noexcept {
-  run_pass<Forward<Real>>(wanted_threads(shape, PEEPHOLE_FORWARD, threads), threads, [&](Index count) {
+  run_pass<Forward<Real>>(wanted_threads<Real>(shape, PEEPHOLE_FORWARD, threads), threads, [&](Index count) {
     Arena<Real> arena(workspace);
     return Forward<Real>(shape, weights, prepared, inputs, tape, count, arena);
   });
@@ -64,7 +66,7 @@ void backward(const Shape& shape, const typename Buffers<Real>::Weights& weights
               const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape,
               const typename Buffers<Real>::Errors& errors, const typename Buffers<Real>::Gradients& gradients,
               void* workspace, const Threads* threads) noexcept {
-  run_pass<Backward<Real>>(wanted_threads(shape, PEEPHOLE_BACKWARD, threads), threads, [&](Index count) {
+  run_pass<Backward<Real>>(wanted_threads<Real>(shape, PEEPHOLE_BACKWARD, threads), threads, [&](Index count) {
     Arena<Real> arena(workspace);
     return Backward<Real>(shape, weights, inputs, tape, errors, gradients, count, arena);
   });
@@ -101,7 +103,7 @@ std::size_t bytes_with(const Shape& shape, peephole_pass pass, bool prepared, In
 // Enough for so many threads and, should they not come, for one.
 template <class Real>
 std::size_t workspace_bytes(const Shape& shape, peephole_pass pass, bool prepared, Index threads) noexcept {
-  const Index wanted = occupied(shape, pass, threads);
+  const Index wanted = occupied<Real>(shape, pass, threads);
   const std::size_t alone = bytes_with<Real>(shape, pass, prepared, 1);
   return wanted == 1 ? alone : std::max(alone, bytes_with<Real>(shape, pass, prepared, wanted));
 }

@@ -50,23 +50,32 @@ inline void look_ahead(TileRows<Real>& a, const Real* piece, const Real* next, I
   a.ahead_step = 0;
 }
 
+// Some of a matrix's panels, in order or turned round. Steps that go through the weights forward and backward in turn find
+// in the cache what the step before read last, where all of them do not fit.
+struct Walk {
+  Index first, last;
+  bool turned = false;
+};
+
 // Z[m, columns of the panels] = from[·] + Σ_k row_at(m)[k] W[k, ·] for m in [0, rows) and some of the panels; from is one row
 // for all, or null for Z itself. Z and from start at column 0 of panel 0. done(panel, first row, rows) is called on each
 // tile when its sums are complete.
 template <class Real, class RowAt, class Done>
-void make_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, RowAt row_at, const Real* from,
-                  Real* Z, Index stride, Done done) noexcept {
+void make_product(const Panels<Real>& W, Walk walk, Index rows, RowAt row_at, const Real* from, Real* Z, Index stride,
+                  Done done) noexcept {
   const Groups groups{rows};
   const Index group_count = groups.count();
-  for (Index panel = first_panel; panel < last_panel; ++panel) {
+  for (Index turn = walk.first; turn < walk.last; ++turn) {
+    const Index panel = walk.turned ? walk.first + walk.last - 1 - turn : turn;
     const Index vectors = W.vectors_of(panel), width = vectors * lanes<Real>;
     const Index most = piece_bytes / (width * static_cast<Index>(sizeof(Real)));
     const Index pieces = group_count > 1 ? (W.depth + most - 1) / most : 1;
     for (Index piece = 0; piece < pieces; ++piece) {
       const Index k = W.depth * piece / pieces, end = W.depth * (piece + 1) / pieces;
-      // Panels lie one behind the other, and so do their pieces.
       const Real* now = W.at(panel) + k * width;
-      const Real* next = panel + 1 < last_panel || piece + 1 < pieces ? now + (end - k) * width : nullptr;
+      const Real* next = piece + 1 < pieces ? now + (end - k) * width
+                         : turn + 1 < walk.last ? W.at(walk.turned ? panel - 1 : panel + 1)
+                                                : nullptr;
       const Index bytes = (end - k) * width * static_cast<Index>(sizeof(Real));
       for (Index group = 0; group < group_count; ++group) {
         const Index first = groups.begin(group), count = groups.begin(group + 1) - first;
@@ -85,9 +94,9 @@ void make_product(const Panels<Real>& W, Index first_panel, Index last_panel, In
 }
 
 template <class Real, class RowAt>
-void make_product(const Panels<Real>& W, Index first_panel, Index last_panel, Index rows, RowAt row_at, const Real* from,
-                  Real* Z, Index stride) noexcept {
-  make_product(W, first_panel, last_panel, rows, row_at, from, Z, stride, [](Index, Index, Index) {});
+void make_product(const Panels<Real>& W, Walk walk, Index rows, RowAt row_at, const Real* from, Real* Z,
+                  Index stride) noexcept {
+  make_product(W, walk, rows, row_at, from, Z, stride, [](Index, Index, Index) {});
 }
 
 // The left factor of a product over many rows m, laid out for the tile the other way round: [group of columns][m][rows of
