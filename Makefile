@@ -14,6 +14,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find src native -type f ! -name '*.so' ! -name '*.pyc') $(wildcard CMakeLists.txt) \
 	pyproject.toml constraints.txt README.md LICENSE
 
+NATIVE := $(shell find native -name '*.[ch]' -o -name '*.[ch]pp')
+
 .PHONY: setup demo test slow bench check wheel docs clean
 
 setup: $(INSTALLED)
@@ -51,6 +53,7 @@ bench: setup
 check: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(MAKE) docs

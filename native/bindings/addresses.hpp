@@ -23,22 +23,30 @@ struct Field {
   Field { #member, offsetof(peephole_##group##_f32, member) }
 
 // The structs hold nothing but pointers, so that the offsets are those of the f64 structs too.
-inline Field weight_fields[] = {PEEPHOLE_FIELD(weights, W), PEEPHOLE_FIELD(weights, R),   PEEPHOLE_FIELD(weights, b),    PEEPHOLE_FIELD(weights, p),
-                         PEEPHOLE_FIELD(weights, S), PEEPHOLE_FIELD(weights, W_p), PEEPHOLE_FIELD(weights, gain), PEEPHOLE_FIELD(weights, shift)};
-inline Field input_fields[] = {PEEPHOLE_FIELD(inputs, x),         PEEPHOLE_FIELD(inputs, h0),        PEEPHOLE_FIELD(inputs, c0),
-                        PEEPHOLE_FIELD(inputs, r0),        PEEPHOLE_FIELD(inputs, lengths),   PEEPHOLE_FIELD(inputs, zoneout_h),
-                        PEEPHOLE_FIELD(inputs, zoneout_c), PEEPHOLE_FIELD(inputs, drop_h),    PEEPHOLE_FIELD(inputs, drop_g)};
-inline Field tape_fields[] = {PEEPHOLE_FIELD(tape, y),      PEEPHOLE_FIELD(tape, gates), PEEPHOLE_FIELD(tape, c),   PEEPHOLE_FIELD(tape, a),   PEEPHOLE_FIELD(tape, c_hat),
-                       PEEPHOLE_FIELD(tape, normed), PEEPHOLE_FIELD(tape, rstd),  PEEPHOLE_FIELD(tape, h_n), PEEPHOLE_FIELD(tape, c_n), PEEPHOLE_FIELD(tape, r_n)};
-inline Field error_fields[] = {PEEPHOLE_FIELD(errors, dy),   PEEPHOLE_FIELD(errors, dh_n),   PEEPHOLE_FIELD(errors, dc_n),
-                        PEEPHOLE_FIELD(errors, dr_n), PEEPHOLE_FIELD(errors, dgates), PEEPHOLE_FIELD(errors, dc)};
-inline Field gradient_fields[] = {PEEPHOLE_FIELD(gradients, dx),  PEEPHOLE_FIELD(gradients, dh0),   PEEPHOLE_FIELD(gradients, dc0),
-                           PEEPHOLE_FIELD(gradients, dr0), PEEPHOLE_FIELD(gradients, dW),    PEEPHOLE_FIELD(gradients, dR),
-                           PEEPHOLE_FIELD(gradients, db),  PEEPHOLE_FIELD(gradients, dp),    PEEPHOLE_FIELD(gradients, dS),
-                           PEEPHOLE_FIELD(gradients, dW_p), PEEPHOLE_FIELD(gradients, dgain), PEEPHOLE_FIELD(gradients, dshift)};
-inline Field dense_fields[] = {PEEPHOLE_FIELD(dense_buffers, W),  PEEPHOLE_FIELD(dense_buffers, b),  PEEPHOLE_FIELD(dense_buffers, mask),
-                        PEEPHOLE_FIELD(dense_buffers, x),  PEEPHOLE_FIELD(dense_buffers, y),  PEEPHOLE_FIELD(dense_buffers, dy),
-                        PEEPHOLE_FIELD(dense_buffers, dx), PEEPHOLE_FIELD(dense_buffers, dW), PEEPHOLE_FIELD(dense_buffers, db)};
+inline Field weight_fields[] = {PEEPHOLE_FIELD(weights, W),    PEEPHOLE_FIELD(weights, R),
+                                PEEPHOLE_FIELD(weights, b),    PEEPHOLE_FIELD(weights, p),
+                                PEEPHOLE_FIELD(weights, S),    PEEPHOLE_FIELD(weights, W_p),
+                                PEEPHOLE_FIELD(weights, gain), PEEPHOLE_FIELD(weights, shift)};
+inline Field input_fields[] = {
+    PEEPHOLE_FIELD(inputs, x),         PEEPHOLE_FIELD(inputs, h0),      PEEPHOLE_FIELD(inputs, c0),
+    PEEPHOLE_FIELD(inputs, r0),        PEEPHOLE_FIELD(inputs, lengths), PEEPHOLE_FIELD(inputs, zoneout_h),
+    PEEPHOLE_FIELD(inputs, zoneout_c), PEEPHOLE_FIELD(inputs, drop_h),  PEEPHOLE_FIELD(inputs, drop_g)};
+inline Field tape_fields[] = {PEEPHOLE_FIELD(tape, y),    PEEPHOLE_FIELD(tape, gates), PEEPHOLE_FIELD(tape, c),
+                              PEEPHOLE_FIELD(tape, a),    PEEPHOLE_FIELD(tape, c_hat), PEEPHOLE_FIELD(tape, normed),
+                              PEEPHOLE_FIELD(tape, rstd), PEEPHOLE_FIELD(tape, h_n),   PEEPHOLE_FIELD(tape, c_n),
+                              PEEPHOLE_FIELD(tape, r_n)};
+inline Field error_fields[] = {PEEPHOLE_FIELD(errors, dy),     PEEPHOLE_FIELD(errors, dh_n),
+                               PEEPHOLE_FIELD(errors, dc_n),   PEEPHOLE_FIELD(errors, dr_n),
+                               PEEPHOLE_FIELD(errors, dgates), PEEPHOLE_FIELD(errors, dc)};
+inline Field gradient_fields[] = {
+    PEEPHOLE_FIELD(gradients, dx),   PEEPHOLE_FIELD(gradients, dh0),   PEEPHOLE_FIELD(gradients, dc0),
+    PEEPHOLE_FIELD(gradients, dr0),  PEEPHOLE_FIELD(gradients, dW),    PEEPHOLE_FIELD(gradients, dR),
+    PEEPHOLE_FIELD(gradients, db),   PEEPHOLE_FIELD(gradients, dp),    PEEPHOLE_FIELD(gradients, dS),
+    PEEPHOLE_FIELD(gradients, dW_p), PEEPHOLE_FIELD(gradients, dgain), PEEPHOLE_FIELD(gradients, dshift)};
+inline Field dense_fields[] = {
+    PEEPHOLE_FIELD(dense_buffers, W),  PEEPHOLE_FIELD(dense_buffers, b),  PEEPHOLE_FIELD(dense_buffers, mask),
+    PEEPHOLE_FIELD(dense_buffers, x),  PEEPHOLE_FIELD(dense_buffers, y),  PEEPHOLE_FIELD(dense_buffers, dy),
+    PEEPHOLE_FIELD(dense_buffers, dx), PEEPHOLE_FIELD(dense_buffers, dW), PEEPHOLE_FIELD(dense_buffers, db)};
 
 static_assert(sizeof(peephole_weights_f32) == sizeof weight_fields / sizeof(Field) * sizeof(void*));
 static_assert(sizeof(peephole_inputs_f32) == sizeof input_fields / sizeof(Field) * sizeof(void*));

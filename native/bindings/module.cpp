@@ -23,17 +23,17 @@ namespace {
 template <class Real>
 struct Entry;
 
-#define DEFINE_ENTRY(real, suffix)                                     \
-  template <>                                                          \
-  struct Entry<real> {                                                 \
-    using Weights = peephole_weights_##suffix;                         \
-    using Inputs = peephole_inputs_##suffix;                           \
-    using Tape = peephole_tape_##suffix;                               \
-    using Errors = peephole_errors_##suffix;                           \
-    using Gradients = peephole_gradients_##suffix;                     \
-    using Dense = peephole_dense_buffers_##suffix;                     \
-    static constexpr auto forward = peephole_forward_##suffix;         \
-    static constexpr auto backward = peephole_backward_##suffix;       \
+#define DEFINE_ENTRY(real, suffix)                                           \
+  template <>                                                                \
+  struct Entry<real> {                                                       \
+    using Weights = peephole_weights_##suffix;                               \
+    using Inputs = peephole_inputs_##suffix;                                 \
+    using Tape = peephole_tape_##suffix;                                     \
+    using Errors = peephole_errors_##suffix;                                 \
+    using Gradients = peephole_gradients_##suffix;                           \
+    using Dense = peephole_dense_buffers_##suffix;                           \
+    static constexpr auto forward = peephole_forward_##suffix;               \
+    static constexpr auto backward = peephole_backward_##suffix;             \
     static constexpr auto dense_forward = peephole_dense_forward_##suffix;   \
     static constexpr auto dense_backward = peephole_dense_backward_##suffix; \
   };
@@ -120,7 +120,8 @@ std::vector<int> run_beside(const nb::list& jobs, Address runner) {
       nullptr, static_cast<std::int32_t>(all.passes.size()),
       [](void* argument, std::int32_t rank, std::int32_t size) noexcept {
         Jobs& own = *static_cast<Jobs*>(argument);
-        for (std::size_t at = static_cast<std::size_t>(rank); at < own.passes.size(); at += static_cast<std::size_t>(size)) {
+        for (std::size_t at = static_cast<std::size_t>(rank); at < own.passes.size();
+             at += static_cast<std::size_t>(size)) {
           own.status[at] = own.passes[at](nullptr);
         }
       },
@@ -151,10 +152,21 @@ void bind_cell(nb::module_& m) {
              bool peepholes, bool full_gate_recurrence, bool layer_norm, bool projection, bool truncated,
              std::int32_t cells_per_block, std::int32_t input_activation, std::int32_t output_activation,
              double zoneout_hidden, double zoneout_cell) {
-            new (self) peephole_cell{rnn,        input_gate, forget_gate,     output_gate,      coupled,
-                                     peepholes,  full_gate_recurrence,        layer_norm,       projection,
-                                     truncated,  cells_per_block,             input_activation, output_activation,
-                                     zoneout_hidden, zoneout_cell};
+            new (self) peephole_cell{rnn,
+                                     input_gate,
+                                     forget_gate,
+                                     output_gate,
+                                     coupled,
+                                     peepholes,
+                                     full_gate_recurrence,
+                                     layer_norm,
+                                     projection,
+                                     truncated,
+                                     cells_per_block,
+                                     input_activation,
+                                     output_activation,
+                                     zoneout_hidden,
+                                     zoneout_cell};
           },
           nb::kw_only(), "rnn"_a, "input_gate"_a, "forget_gate"_a, "output_gate"_a, "coupled"_a, "peepholes"_a,
           "full_gate_recurrence"_a, "layer_norm"_a, "projection"_a, "truncated"_a, "cells_per_block"_a,
@@ -162,18 +174,16 @@ void bind_cell(nb::module_& m) {
 }
 
 void bind_passes(nb::module_& m) {
-  m.def("workspace_bytes",
-        [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H, std::int64_t P,
-           bool backward, std::size_t real_bytes, std::int32_t threads) {
-          const peephole_sizes sizes{T, B, I, H, P, 0};
-          return peephole_workspace_bytes(&cell, &sizes, pass_of(backward), real_bytes, threads);
-        });
-  m.def("worthwhile_threads",
-        [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H, std::int64_t P,
-           bool backward, std::int32_t most) {
-          const peephole_sizes sizes{T, B, I, H, P, 0};
-          return peephole_worthwhile_threads(&cell, &sizes, pass_of(backward), most);
-        });
+  m.def("workspace_bytes", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H,
+                              std::int64_t P, bool backward, std::size_t real_bytes, std::int32_t threads) {
+    const peephole_sizes sizes{T, B, I, H, P, 0};
+    return peephole_workspace_bytes(&cell, &sizes, pass_of(backward), real_bytes, threads);
+  });
+  m.def("worthwhile_threads", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I,
+                                 std::int64_t H, std::int64_t P, bool backward, std::int32_t most) {
+    const peephole_sizes sizes{T, B, I, H, P, 0};
+    return peephole_worthwhile_threads(&cell, &sizes, pass_of(backward), most);
+  });
   m.def("run", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H,
                   std::int64_t P, bool reverse, bool backward, bool is_double, const nb::dict& addresses,
                   Address workspace, std::size_t workspace_bytes, std::int32_t thread_count, Address runner) {
@@ -193,14 +203,14 @@ void bind_dense(nb::module_& m) {
     const peephole_dense layer{B, I, O, activation, masked};
     return peephole_dense_workspace_bytes(&layer, pass_of(backward), real_bytes);
   });
-  m.def("run_dense", [](std::int64_t B, std::int64_t I, std::int64_t O, std::int32_t activation, bool masked,
-                        bool backward, bool is_double, const nb::dict& addresses, Address workspace,
-                        std::size_t workspace_bytes) {
-    const peephole_dense layer{B, I, O, activation, masked};
-    const peephole_workspace memory = workspace_at(workspace, workspace_bytes);
-    return is_double ? run_dense<double>(layer, pass_of(backward), addresses, memory)
-                     : run_dense<float>(layer, pass_of(backward), addresses, memory);
-  });
+  m.def("run_dense",
+        [](std::int64_t B, std::int64_t I, std::int64_t O, std::int32_t activation, bool masked, bool backward,
+           bool is_double, const nb::dict& addresses, Address workspace, std::size_t workspace_bytes) {
+          const peephole_dense layer{B, I, O, activation, masked};
+          const peephole_workspace memory = workspace_at(workspace, workspace_bytes);
+          return is_double ? run_dense<double>(layer, pass_of(backward), addresses, memory)
+                           : run_dense<float>(layer, pass_of(backward), addresses, memory);
+        });
 }
 
 void bind_instruction_sets(nb::module_& m) {
@@ -216,8 +226,8 @@ void bind_instruction_sets(nb::module_& m) {
   m.def("activate", [](std::int32_t activation, bool is_double, Address z, Address y, std::int64_t count) {
     return is_double ? peephole_activate_f64(activation, reinterpret_cast<const double*>(z),
                                              reinterpret_cast<double*>(y), count)
-                     : peephole_activate_f32(activation, reinterpret_cast<const float*>(z),
-                                             reinterpret_cast<float*>(y), count);
+                     : peephole_activate_f32(activation, reinterpret_cast<const float*>(z), reinterpret_cast<float*>(y),
+                                             count);
   });
 }
 

@@ -17,8 +17,8 @@ namespace nb = nanobind;
 
 namespace {
 
-// A child that fork made has only the thread that called it, but OpenMP's memory of them all, and would wait for them for
-// ever. It works alone.
+// A child that fork made has only the thread that called it, but OpenMP's memory of them all, and would wait for them
+// for ever. It works alone.
 bool forked = false;
 
 void run(void*, std::int32_t count, peephole_task task, void* argument) {

@@ -1,8 +1,8 @@
 // peephole._native.Stepper: a stepper of peephole.h for Python, made once and called for every step.
 //
 // A step is a microsecond or less, so that how it is called is most of what it costs. step() takes arrays by the buffer
-// protocol, looks at what they are, and says whether it took them: what it does not take goes the slow way, where all is
-// checked and told in Python. The GIL is kept where a step is quicker than giving it away is worth.
+// protocol, looks at what they are, and says whether it took them: what it does not take goes the slow way, where all
+// is checked and told in Python. The GIL is kept where a step is quicker than giving it away is worth.
 #include "stepper.hpp"
 
 #include <cstdint>
@@ -26,12 +26,12 @@ using Address = std::uintptr_t;
 template <class Real>
 struct Functions;
 
-#define DEFINE_FUNCTIONS(real, suffix)                        \
-  template <>                                                 \
-  struct Functions<real> {                                    \
-    using Layer = peephole_layer_##suffix;                    \
-    using Weights = peephole_weights_##suffix;                \
-    using Dense = peephole_dense_buffers_##suffix;            \
+#define DEFINE_FUNCTIONS(real, suffix)                             \
+  template <>                                                      \
+  struct Functions<real> {                                         \
+    using Layer = peephole_layer_##suffix;                         \
+    using Weights = peephole_weights_##suffix;                     \
+    using Dense = peephole_dense_buffers_##suffix;                 \
     static constexpr auto bytes = peephole_stepper_bytes_##suffix; \
     static constexpr auto make = peephole_make_stepper_##suffix;   \
     static constexpr auto step = peephole_step_##suffix;           \

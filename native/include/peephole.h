@@ -41,14 +41,14 @@ extern "C" {
 /* What a function returns. */
 typedef enum peephole_status {
   PEEPHOLE_OK = 0,
-  PEEPHOLE_BAD_CELL = 1,       /* switches or activations that have no meaning together */
-  PEEPHOLE_BAD_SIZES = 2,      /* a negative size, C that does not divide H, P that does not suit the cell, or overflow */
-  PEEPHOLE_MISSING_BUFFER = 3, /* a pointer is NULL that must not be */
-  PEEPHOLE_BAD_LENGTHS = 4,    /* a length below 0 or above T */
+  PEEPHOLE_BAD_CELL = 1,  /* switches or activations that have no meaning together */
+  PEEPHOLE_BAD_SIZES = 2, /* a negative size, C that does not divide H, P that does not suit the cell, or overflow */
+  PEEPHOLE_MISSING_BUFFER = 3,  /* a pointer is NULL that must not be */
+  PEEPHOLE_BAD_LENGTHS = 4,     /* a length below 0 or above T */
   PEEPHOLE_SMALL_WORKSPACE = 5, /* workspace_bytes is less than peephole_workspace_bytes says */
-  PEEPHOLE_BAD_ISA = 6,        /* no instruction set of that name, or this machine has it not */
-  PEEPHOLE_BAD_PREPARED = 7    /* prepared memory that is none, was moved, or belongs to another cell, sizes, type or
-                                  instruction set */
+  PEEPHOLE_BAD_ISA = 6,         /* no instruction set of that name, or this machine has it not */
+  PEEPHOLE_BAD_PREPARED = 7     /* prepared memory that is none, was moved, or belongs to another cell, sizes, type or
+                                   instruction set */
 } peephole_status;
 
 typedef enum peephole_activation {
@@ -96,7 +96,8 @@ typedef void (*peephole_task)(void* argument, int32_t rank, int32_t size) PEEPHO
 
 /* Threads for a pass. run(context, count, task, argument) calls task(argument, rank, size) once for every rank below
  * size, all at the same time, each in a thread of its own, for they wait for one another, and returns when all have
- * returned. size is to be count; if there are fewer threads than that, the pass notices and runs in the caller's own. */
+ * returned. size is to be count; if there are fewer threads than that, the pass notices and runs in the caller's own.
+ */
 typedef struct peephole_threads {
   int32_t count;
   void (*run)(void* context, int32_t count, peephole_task task, void* argument);
@@ -104,71 +105,71 @@ typedef struct peephole_threads {
 } peephole_threads;
 
 /* The structs of buffers, once for each real type. */
-#define PEEPHOLE_DEFINE_BUFFERS(real, suffix)                                                                          \
-  /* Parameters of one cell. */                                                                                        \
-  typedef struct peephole_weights_##suffix {                                                                           \
-    const real* W;     /* [K, I]     input weights */                                                                  \
-    const real* R;     /* [K, P]     recurrent weights */                                                              \
-    const real* b;     /* [K]        biases, or NULL for none */                                                       \
-    const real* p;     /* [gates, H] peepholes; with peepholes only */                                                 \
-    const real* S;     /* [G, G]     gates on gates; with full_gate_recurrence only */                                 \
-    const real* W_p;   /* [P, H]     projection; with projection only */                                               \
-    const real* gain;  /* [U]        with layer_norm only */                                                           \
-    const real* shift; /* [U]        with layer_norm only */                                                           \
-  } peephole_weights_##suffix;                                                                                         \
-                                                                                                                       \
-  /* What a pass reads. */                                                                                             \
-  typedef struct peephole_inputs_##suffix {                                                                            \
-    const real* x;          /* [T, B, I] never read beyond a row's length */                                           \
-    const real* h0;         /* [B, P]    state before the first step, or NULL for zeros */                             \
-    const real* c0;         /* [B, H]    the same; not read by a simple recurrent cell */                              \
-    const real* r0;         /* [B, G]    the same, gates of the step before; full_gate_recurrence only */              \
-    const int64_t* lengths; /* [B]       valid steps of each row, 0..T, or NULL: all T */                              \
-    const real* zoneout_h;  /* [T, B, P] 1 where the old h stays, else 0; or NULL: the expectation */                  \
-    const real* zoneout_c;  /* [T, B, H] 1 where the old c stays, else 0; or NULL: the expectation */                  \
-    const real* drop_h;     /* [B, P]    factor on the old h before R, or NULL for 1 */                                \
-    const real* drop_g;     /* [B, H]    factor on g in the cell update, or NULL for 1 */                              \
-  } peephole_inputs_##suffix;                                                                                          \
-                                                                                                                       \
-  /* What forward writes, and backward reads. Beyond a row's length everything per step is 0. */                       \
-  /* Without backward, every pointer up to rstd may be NULL: not kept. */                                              \
-  typedef struct peephole_tape_##suffix {                                                                              \
-    real* y;      /* [T, B, P] h of every step */                                                                      \
-    real* gates;  /* [T, B, K] activations, rows in order */                                                           \
-    real* c;      /* [T, B, H] cell state; LSTM only */                                                                \
-    real* a;      /* [T, B, H] phi_out of the new cell; LSTM only */                                                   \
-    real* c_hat;  /* [T, B, H] the new cell before zoneout; with zoneout of c only, else NULL */                       \
-    real* normed; /* [T, B, U] normalised values before gain and shift; layer_norm only */                             \
-    real* rstd;   /* [T, B, V] reciprocal standard deviations; layer_norm only */                                      \
-    real* h_n;    /* [B, P]    state after the last valid step, always written; may be h0 itself */                    \
-    real* c_n;    /* [B, H]    the same; LSTM only; may be c0 itself */                                                \
-    real* r_n;    /* [B, G]    the same; full_gate_recurrence only; may be r0 itself */                                \
-  } peephole_tape_##suffix;                                                                                            \
-                                                                                                                       \
-  /* The errors that come from above; NULL for zeros. Nothing is read beyond a row's length. */                        \
-  typedef struct peephole_errors_##suffix {                                                                            \
-    const real* dy;     /* [T, B, P] on h of every step */                                                             \
-    const real* dh_n;   /* [B, P]    on the final state */                                                             \
-    const real* dc_n;   /* [B, H] */                                                                                   \
-    const real* dr_n;   /* [B, G] */                                                                                   \
-    const real* dgates; /* [T, B, K] on the gates' activations */                                                      \
-    const real* dc;     /* [T, B, H] on the cell state of every step */                                                \
-  } peephole_errors_##suffix;                                                                                          \
-                                                                                                                       \
-  /* What backward adds to: zero the buffers first. NULL: not wanted. */                                               \
-  typedef struct peephole_gradients_##suffix {                                                                         \
-    real* dx;     /* [T, B, I] */                                                                                      \
-    real* dh0;    /* [B, P] */                                                                                         \
-    real* dc0;    /* [B, H] */                                                                                         \
-    real* dr0;    /* [B, G] */                                                                                         \
-    real* dW;     /* [K, I] */                                                                                         \
-    real* dR;     /* [K, P] */                                                                                         \
-    real* db;     /* [K] */                                                                                            \
-    real* dp;     /* [gates, H] */                                                                                     \
-    real* dS;     /* [G, G] */                                                                                         \
-    real* dW_p;   /* [P, H] */                                                                                         \
-    real* dgain;  /* [U] */                                                                                            \
-    real* dshift; /* [U] */                                                                                            \
+#define PEEPHOLE_DEFINE_BUFFERS(real, suffix)                                                             \
+  /* Parameters of one cell. */                                                                           \
+  typedef struct peephole_weights_##suffix {                                                              \
+    const real* W;     /* [K, I]     input weights */                                                     \
+    const real* R;     /* [K, P]     recurrent weights */                                                 \
+    const real* b;     /* [K]        biases, or NULL for none */                                          \
+    const real* p;     /* [gates, H] peepholes; with peepholes only */                                    \
+    const real* S;     /* [G, G]     gates on gates; with full_gate_recurrence only */                    \
+    const real* W_p;   /* [P, H]     projection; with projection only */                                  \
+    const real* gain;  /* [U]        with layer_norm only */                                              \
+    const real* shift; /* [U]        with layer_norm only */                                              \
+  } peephole_weights_##suffix;                                                                            \
+                                                                                                          \
+  /* What a pass reads. */                                                                                \
+  typedef struct peephole_inputs_##suffix {                                                               \
+    const real* x;          /* [T, B, I] never read beyond a row's length */                              \
+    const real* h0;         /* [B, P]    state before the first step, or NULL for zeros */                \
+    const real* c0;         /* [B, H]    the same; not read by a simple recurrent cell */                 \
+    const real* r0;         /* [B, G]    the same, gates of the step before; full_gate_recurrence only */ \
+    const int64_t* lengths; /* [B]       valid steps of each row, 0..T, or NULL: all T */                 \
+    const real* zoneout_h;  /* [T, B, P] 1 where the old h stays, else 0; or NULL: the expectation */     \
+    const real* zoneout_c;  /* [T, B, H] 1 where the old c stays, else 0; or NULL: the expectation */     \
+    const real* drop_h;     /* [B, P]    factor on the old h before R, or NULL for 1 */                   \
+    const real* drop_g;     /* [B, H]    factor on g in the cell update, or NULL for 1 */                 \
+  } peephole_inputs_##suffix;                                                                             \
+                                                                                                          \
+  /* What forward writes, and backward reads. Beyond a row's length everything per step is 0. */          \
+  /* Without backward, every pointer up to rstd may be NULL: not kept. */                                 \
+  typedef struct peephole_tape_##suffix {                                                                 \
+    real* y;      /* [T, B, P] h of every step */                                                         \
+    real* gates;  /* [T, B, K] activations, rows in order */                                              \
+    real* c;      /* [T, B, H] cell state; LSTM only */                                                   \
+    real* a;      /* [T, B, H] phi_out of the new cell; LSTM only */                                      \
+    real* c_hat;  /* [T, B, H] the new cell before zoneout; with zoneout of c only, else NULL */          \
+    real* normed; /* [T, B, U] normalised values before gain and shift; layer_norm only */                \
+    real* rstd;   /* [T, B, V] reciprocal standard deviations; layer_norm only */                         \
+    real* h_n;    /* [B, P]    state after the last valid step, always written; may be h0 itself */       \
+    real* c_n;    /* [B, H]    the same; LSTM only; may be c0 itself */                                   \
+    real* r_n;    /* [B, G]    the same; full_gate_recurrence only; may be r0 itself */                   \
+  } peephole_tape_##suffix;                                                                               \
+                                                                                                          \
+  /* The errors that come from above; NULL for zeros. Nothing is read beyond a row's length. */           \
+  typedef struct peephole_errors_##suffix {                                                               \
+    const real* dy;     /* [T, B, P] on h of every step */                                                \
+    const real* dh_n;   /* [B, P]    on the final state */                                                \
+    const real* dc_n;   /* [B, H] */                                                                      \
+    const real* dr_n;   /* [B, G] */                                                                      \
+    const real* dgates; /* [T, B, K] on the gates' activations */                                         \
+    const real* dc;     /* [T, B, H] on the cell state of every step */                                   \
+  } peephole_errors_##suffix;                                                                             \
+                                                                                                          \
+  /* What backward adds to: zero the buffers first. NULL: not wanted. */                                  \
+  typedef struct peephole_gradients_##suffix {                                                            \
+    real* dx;     /* [T, B, I] */                                                                         \
+    real* dh0;    /* [B, P] */                                                                            \
+    real* dc0;    /* [B, H] */                                                                            \
+    real* dr0;    /* [B, G] */                                                                            \
+    real* dW;     /* [K, I] */                                                                            \
+    real* dR;     /* [K, P] */                                                                            \
+    real* db;     /* [K] */                                                                               \
+    real* dp;     /* [gates, H] */                                                                        \
+    real* dS;     /* [G, G] */                                                                            \
+    real* dW_p;   /* [P, H] */                                                                            \
+    real* dgain;  /* [U] */                                                                               \
+    real* dshift; /* [U] */                                                                               \
   } peephole_gradients_##suffix;
 
 PEEPHOLE_DEFINE_BUFFERS(float, f32)
@@ -180,8 +181,9 @@ PEEPHOLE_API uint32_t peephole_abi_version(void) PEEPHOLE_NOEXCEPT;
 /* One line of English for a status. */
 PEEPHOLE_API const char* peephole_status_text(int status) PEEPHOLE_NOEXCEPT;
 
-/* The instruction sets that there are kernels for, on any machine of this kind, the slowest first; NULL behind the last.
- * "plain" is the mathematics in plain loops, the oracle of the others; "baseline" is what every such machine has. */
+/* The instruction sets that there are kernels for, on any machine of this kind, the slowest first; NULL behind the
+ * last. "plain" is the mathematics in plain loops, the oracle of the others; "baseline" is what every such machine has.
+ */
 PEEPHOLE_API const char* peephole_isa_name(int index) PEEPHOLE_NOEXCEPT;
 
 /* Whether this machine has the instruction set of that name; 0 for an unknown one. */
@@ -222,10 +224,10 @@ PEEPHOLE_API int peephole_forward_f64(const peephole_cell* cell, const peephole_
                                       const peephole_tape_f64* tape, const peephole_workspace* workspace,
                                       const peephole_threads* threads) PEEPHOLE_NOEXCEPT;
 
-/* Prepared weights: laid out as the forward pass reads them, which it else does anew in every call. They serve any T, B and
- * number of threads. They hold what the weights were when they were prepared: prepare them again when the weights change.
- * They are tied to the cell, to I, H and P, to the type, to the instruction set in use and to where they lie, all of which
- * peephole_forward_prepared_* looks at; the weights themselves must be given to it too, and be the same.
+/* Prepared weights: laid out as the forward pass reads them, which it else does anew in every call. They serve any T, B
+ * and number of threads. They hold what the weights were when they were prepared: prepare them again when the weights
+ * change. They are tied to the cell, to I, H and P, to the type, to the instruction set in use and to where they lie,
+ * all of which peephole_forward_prepared_* looks at; the weights themselves must be given to it too, and be the same.
  *
  * Bytes of the memory, of any alignment; real_bytes is 4 or 8. SIZE_MAX for bad arguments. */
 PEEPHOLE_API size_t peephole_prepared_bytes(const peephole_cell* cell, const peephole_sizes* sizes,
@@ -270,17 +272,17 @@ typedef struct peephole_dense {
   int32_t masked;     /* 1: there is a mask M */
 } peephole_dense;
 
-#define PEEPHOLE_DEFINE_DENSE(real, suffix)                                                                            \
-  typedef struct peephole_dense_buffers_##suffix {                                                                     \
-    const real* W;    /* [O, I] */                                                                                     \
-    const real* b;    /* [O]    or NULL for none */                                                                    \
-    const real* mask; /* [O, I] M: 1 where there is a connection, else 0; only if masked */                            \
-    const real* x;    /* [B, I] */                                                                                     \
-    real* y;          /* [B, O] written by forward, read by backward */                                                \
-    const real* dy;   /* [B, O] backward only */                                                                       \
-    real* dx;         /* [B, I] backward only, as the rest: added to, or NULL: not wanted */                           \
-    real* dW;         /* [O, I] */                                                                                     \
-    real* db;         /* [O] */                                                                                        \
+#define PEEPHOLE_DEFINE_DENSE(real, suffix)                                                  \
+  typedef struct peephole_dense_buffers_##suffix {                                           \
+    const real* W;    /* [O, I] */                                                           \
+    const real* b;    /* [O]    or NULL for none */                                          \
+    const real* mask; /* [O, I] M: 1 where there is a connection, else 0; only if masked */  \
+    const real* x;    /* [B, I] */                                                           \
+    real* y;          /* [B, O] written by forward, read by backward */                      \
+    const real* dy;   /* [B, O] backward only */                                             \
+    real* dx;         /* [B, I] backward only, as the rest: added to, or NULL: not wanted */ \
+    real* dW;         /* [O, I] */                                                           \
+    real* db;         /* [O] */                                                              \
   } peephole_dense_buffers_##suffix;
 
 PEEPHOLE_DEFINE_DENSE(float, f32)
@@ -299,22 +301,23 @@ PEEPHOLE_API int peephole_dense_backward_f64(const peephole_dense* layer, const 
 
 /* Steppers: a whole network that takes one input at a time, for a thread that must not be kept waiting.
  *
- * All that can be done ahead is done when the stepper is made. A step allocates nothing, takes no lock, calls nothing of the
- * operating system and always does the same work. It keeps to the instruction set that was in use when the stepper was
- * made. A stepper is for one thread at a time; steppers of different memory and state know nothing of one another.
+ * All that can be done ahead is done when the stepper is made. A step allocates nothing, takes no lock, calls nothing
+ * of the operating system and always does the same work. It keeps to the instruction set that was in use when the
+ * stepper was made. A stepper is for one thread at a time; steppers of different memory and state know nothing of one
+ * another.
  *
- * A cell's layer gives its h to the next layer, and keeps its state in the caller's arrays, which may be read and written
- * between steps. */
-#define PEEPHOLE_DEFINE_LAYER(real, suffix)                                                                            \
-  typedef struct peephole_layer_##suffix {                                                                             \
-    const peephole_cell* cell;                     /* or NULL: a layer of neurons */                                   \
-    const peephole_sizes* sizes;                   /* of the cell; T is 1 */                                           \
-    const peephole_weights_##suffix* weights;      /* of the cell */                                                   \
-    real* h;                                       /* [B, P] the state, before a step and after it */                  \
-    real* c;                                       /* [B, H] the same; LSTM only */                                    \
-    real* r;                                       /* [B, G] the same; full_gate_recurrence only */                    \
-    const peephole_dense* dense;                   /* where there is no cell: not masked */                            \
-    const peephole_dense_buffers_##suffix* values; /* the same: W and b */                                             \
+ * A cell's layer gives its h to the next layer, and keeps its state in the caller's arrays, which may be read and
+ * written between steps. */
+#define PEEPHOLE_DEFINE_LAYER(real, suffix)                                                           \
+  typedef struct peephole_layer_##suffix {                                                            \
+    const peephole_cell* cell;                     /* or NULL: a layer of neurons */                  \
+    const peephole_sizes* sizes;                   /* of the cell; T is 1 */                          \
+    const peephole_weights_##suffix* weights;      /* of the cell */                                  \
+    real* h;                                       /* [B, P] the state, before a step and after it */ \
+    real* c;                                       /* [B, H] the same; LSTM only */                   \
+    real* r;                                       /* [B, G] the same; full_gate_recurrence only */   \
+    const peephole_dense* dense;                   /* where there is no cell: not masked */           \
+    const peephole_dense_buffers_##suffix* values; /* the same: W and b */                            \
   } peephole_layer_##suffix;
 
 PEEPHOLE_DEFINE_LAYER(float, f32)

@@ -19,8 +19,8 @@ int check_workspace(const peephole_workspace* workspace, std::size_t needed) noe
   return workspace->bytes < needed ? PEEPHOLE_SMALL_WORKSPACE : PEEPHOLE_OK;
 }
 
-// What stands before prepared weights: what they were prepared for. Their memory is aligned as the arena does it, so that
-// they may not come to lie otherwise.
+// What stands before prepared weights: what they were prepared for. Their memory is aligned as the arena does it, so
+// that they may not come to lie otherwise.
 struct Prepared {
   std::int64_t layout, real_bytes, misalignment, I, H, P, C, K, parts;
 };
@@ -30,7 +30,8 @@ static_assert(sizeof(Prepared) <= prepared_head);
 template <class Real>
 Prepared prepared_for(const Shape& s, const Kernels<Real>& run, const void* memory) noexcept {
   std::int64_t parts = 0;
-  for (const bool there : {s.i.there, s.f.there, s.o.there, s.rnn, s.layer_norm, s.projection, s.full_gate_recurrence}) {
+  for (const bool there :
+       {s.i.there, s.f.there, s.o.there, s.rnn, s.layer_norm, s.projection, s.full_gate_recurrence}) {
     parts = 2 * parts + (there ? 1 : 0);
   }
   return {run.layout,
@@ -64,8 +65,8 @@ int prepare(const peephole_cell* cell, const peephole_sizes* sizes, const typena
 }
 
 template <class Real, class B = Buffers<Real>>
-int forward(const peephole_cell* cell, const peephole_sizes* sizes, const typename B::Weights* weights, bool is_prepared,
-            const void* prepared, const typename B::Inputs* inputs, const typename B::Tape* tape,
+int forward(const peephole_cell* cell, const peephole_sizes* sizes, const typename B::Weights* weights,
+            bool is_prepared, const void* prepared, const typename B::Inputs* inputs, const typename B::Tape* tape,
             const peephole_workspace* workspace, const peephole_threads* threads) noexcept {
   Shape shape;
   const int status = make_shape(cell, sizes, shape);
@@ -100,8 +101,10 @@ int backward(const peephole_cell* cell, const peephole_sizes* sizes, const typen
   if (shape.rows() > 0 && (inputs->x == nullptr || !has_tape(shape, *inputs, *tape))) return PEEPHOLE_MISSING_BUFFER;
   if (!valid_lengths(shape, inputs->lengths)) return PEEPHOLE_BAD_LENGTHS;
   const Kernels<Real>& run = chosen<Real>();
-  const int memory = check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_BACKWARD, false, thread_count(threads)));
-  if (memory == PEEPHOLE_OK) run.backward(shape, *weights, *inputs, *tape, *errors, *gradients, workspace->data, threads);
+  const int memory =
+      check_workspace(workspace, run.workspace_bytes(shape, PEEPHOLE_BACKWARD, false, thread_count(threads)));
+  if (memory == PEEPHOLE_OK)
+    run.backward(shape, *weights, *inputs, *tape, *errors, *gradients, workspace->data, threads);
   return memory;
 }
 
@@ -166,7 +169,8 @@ const char* peephole_status_text(int status) noexcept {
     case PEEPHOLE_BAD_ISA:
       return "there is no such instruction set on this machine";
     case PEEPHOLE_BAD_PREPARED:
-      return "the memory was not prepared for this cell, these sizes, this type and the instruction set in use, or was moved";
+      return "the memory was not prepared for this cell, these sizes, this type and the instruction set in use, or was "
+             "moved";
     default:
       return "unknown status";
   }
@@ -221,41 +225,40 @@ double peephole_peak(size_t real_bytes, double seconds) noexcept {
   return real_bytes == sizeof(float) ? f32(seconds) : real_bytes == sizeof(double) ? f64(seconds) : 0.0;
 }
 
-#define PEEPHOLE_DEFINE_ENTRIES(real, suffix)                                                                        \
-  int peephole_activate_##suffix(int32_t activation, const real* z, real* y, int64_t count) noexcept {               \
-    return activate<real>(activation, z, y, count);                                                                  \
-  }                                                                                                                  \
-  int peephole_forward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                              \
-                                const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,    \
-                                const peephole_tape_##suffix* tape, const peephole_workspace* workspace,             \
-                                const peephole_threads* threads) noexcept {                                          \
-    return forward<real>(cell, sizes, weights, false, nullptr, inputs, tape, workspace, threads);                    \
-  }                                                                                                                  \
-  int peephole_prepare_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                              \
-                                const peephole_weights_##suffix* weights, void* memory, size_t bytes) noexcept {     \
-    return prepare<real>(cell, sizes, weights, memory, bytes);                                                       \
-  }                                                                                                                  \
-  int peephole_forward_prepared_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                     \
-                                         const peephole_weights_##suffix* weights, const void* prepared,             \
-                                         const peephole_inputs_##suffix* inputs,                                     \
-                                         const peephole_tape_##suffix* tape, const peephole_workspace* workspace,    \
-                                         const peephole_threads* threads) noexcept {                                 \
-    return forward<real>(cell, sizes, weights, true, prepared, inputs, tape, workspace, threads);                    \
-  }                                                                                                                  \
-  int peephole_backward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                             \
-                                 const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,   \
-                                 const peephole_tape_##suffix* tape, const peephole_errors_##suffix* errors,         \
-                                 const peephole_gradients_##suffix* gradients,                                       \
-                                 const peephole_workspace* workspace, const peephole_threads* threads) noexcept {    \
-    return backward<real>(cell, sizes, weights, inputs, tape, errors, gradients, workspace, threads);                \
-  }                                                                                                                  \
-  int peephole_dense_forward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers,   \
-                                      const peephole_workspace* workspace) noexcept {                                \
-    return dense<real>(layer, PEEPHOLE_FORWARD, buffers, workspace);                                                 \
-  }                                                                                                                  \
-  int peephole_dense_backward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers,  \
-                                       const peephole_workspace* workspace) noexcept {                               \
-    return dense<real>(layer, PEEPHOLE_BACKWARD, buffers, workspace);                                                \
+#define PEEPHOLE_DEFINE_ENTRIES(real, suffix)                                                                       \
+  int peephole_activate_##suffix(int32_t activation, const real* z, real* y, int64_t count) noexcept {              \
+    return activate<real>(activation, z, y, count);                                                                 \
+  }                                                                                                                 \
+  int peephole_forward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                             \
+                                const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,   \
+                                const peephole_tape_##suffix* tape, const peephole_workspace* workspace,            \
+                                const peephole_threads* threads) noexcept {                                         \
+    return forward<real>(cell, sizes, weights, false, nullptr, inputs, tape, workspace, threads);                   \
+  }                                                                                                                 \
+  int peephole_prepare_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                             \
+                                const peephole_weights_##suffix* weights, void* memory, size_t bytes) noexcept {    \
+    return prepare<real>(cell, sizes, weights, memory, bytes);                                                      \
+  }                                                                                                                 \
+  int peephole_forward_prepared_##suffix(                                                                           \
+      const peephole_cell* cell, const peephole_sizes* sizes, const peephole_weights_##suffix* weights,             \
+      const void* prepared, const peephole_inputs_##suffix* inputs, const peephole_tape_##suffix* tape,             \
+      const peephole_workspace* workspace, const peephole_threads* threads) noexcept {                              \
+    return forward<real>(cell, sizes, weights, true, prepared, inputs, tape, workspace, threads);                   \
+  }                                                                                                                 \
+  int peephole_backward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                            \
+                                 const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,  \
+                                 const peephole_tape_##suffix* tape, const peephole_errors_##suffix* errors,        \
+                                 const peephole_gradients_##suffix* gradients, const peephole_workspace* workspace, \
+                                 const peephole_threads* threads) noexcept {                                        \
+    return backward<real>(cell, sizes, weights, inputs, tape, errors, gradients, workspace, threads);               \
+  }                                                                                                                 \
+  int peephole_dense_forward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers,  \
+                                      const peephole_workspace* workspace) noexcept {                               \
+    return dense<real>(layer, PEEPHOLE_FORWARD, buffers, workspace);                                                \
+  }                                                                                                                 \
+  int peephole_dense_backward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers, \
+                                       const peephole_workspace* workspace) noexcept {                              \
+    return dense<real>(layer, PEEPHOLE_BACKWARD, buffers, workspace);                                               \
   }
 
 PEEPHOLE_DEFINE_ENTRIES(float, f32)

@@ -9,8 +9,9 @@ bool is_flag(std::int32_t value) noexcept { return value == 0 || value == 1; }
 bool is_probability(double value) noexcept { return value >= 0.0 && value < 1.0; }
 
 bool valid_cell(const peephole_cell& cell) noexcept {
-  const std::int32_t flags[] = {cell.rnn,       cell.input_gate,           cell.forget_gate, cell.output_gate, cell.coupled,
-                                cell.peepholes, cell.full_gate_recurrence, cell.layer_norm,  cell.projection,  cell.truncated};
+  const std::int32_t flags[] = {cell.rnn,        cell.input_gate, cell.forget_gate,          cell.output_gate,
+                                cell.coupled,    cell.peepholes,  cell.full_gate_recurrence, cell.layer_norm,
+                                cell.projection, cell.truncated};
   for (const std::int32_t flag : flags) {
     if (!is_flag(flag)) return false;
   }

@@ -36,7 +36,8 @@ inline Index step_before(const Shape& s, const std::int64_t* lengths, Index t, I
   return t + 1 < s.T && is_valid(lengths, t + 1, b) ? t + 1 : -1;
 }
 
-// Gates stand before and behind g in a row: r = (row without g). Calls visit(column in row, column in r, count) on both.
+// Gates stand before and behind g in a row: r = (row without g). Calls visit(column in row, column in r, count) on
+// both.
 template <class Visit>
 void for_gate_columns(const Shape& s, Visit visit) noexcept {
   if (s.g.row > 0) visit(Index(0), Index(0), s.g.row);

@@ -48,11 +48,26 @@ struct Case {
 class Trial {
  public:
   explicit Trial(const Case& one)
-      : cell_(one.cell), n_(one.sizes), N(n_.H / cell_.cells_per_block),
+      : cell_(one.cell),
+        n_(one.sizes),
+        N(n_.H / cell_.cells_per_block),
         gates(cell_.rnn != 0 ? 0 : cell_.input_gate + (cell_.forget_gate && !cell_.coupled) + cell_.output_gate),
-        G(gates * N), K(G + n_.H), U(cell_.rnn != 0 ? K : K + n_.H), V(cell_.rnn != 0 ? 1 : gates + 2),
-        W(K * n_.I), R(K * n_.P), b(K), p(gates * n_.H), S(G * G), W_p(n_.P * n_.H), gain(U), shift(U),
-        x(n_.T * n_.B * n_.I), h0(n_.B * n_.P), c0(n_.B * n_.H), r0(n_.B * G) {
+        G(gates * N),
+        K(G + n_.H),
+        U(cell_.rnn != 0 ? K : K + n_.H),
+        V(cell_.rnn != 0 ? 1 : gates + 2),
+        W(K * n_.I),
+        R(K * n_.P),
+        b(K),
+        p(gates * n_.H),
+        S(G * G),
+        W_p(n_.P * n_.H),
+        gain(U),
+        shift(U),
+        x(n_.T * n_.B * n_.I),
+        h0(n_.B * n_.P),
+        c0(n_.B * n_.H),
+        r0(n_.B * G) {
     if (one.ragged) {
       for (std::int64_t row = 0; row < n_.B; ++row) lengths_.push_back((row * 2) % (n_.T + 1));
     }
@@ -147,12 +162,11 @@ class Trial {
     const auto w = weights();
     const auto in = inputs();
     const auto out = tape();
-    const peephole_errors_f64 above{dy_.data(),   dh_n_.data(),   dc_n_.data(),
-                                    dr_n_.data(), dgates_.data(), dc_.data()};
-    const peephole_gradients_f64 gradients{
-        x.gradient.data(), h0.gradient.data(), c0.gradient.data(), r0.gradient.data(),
-        W.gradient.data(), R.gradient.data(),  b.gradient.data(),  p.gradient.data(),
-        S.gradient.data(), W_p.gradient.data(), gain.gradient.data(), shift.gradient.data()};
+    const peephole_errors_f64 above{dy_.data(), dh_n_.data(), dc_n_.data(), dr_n_.data(), dgates_.data(), dc_.data()};
+    const peephole_gradients_f64 gradients{x.gradient.data(),   h0.gradient.data(),   c0.gradient.data(),
+                                           r0.gradient.data(),  W.gradient.data(),    R.gradient.data(),
+                                           b.gradient.data(),   p.gradient.data(),    S.gradient.data(),
+                                           W_p.gradient.data(), gain.gradient.data(), shift.gradient.data()};
     std::vector<unsigned char> bytes = memory(PEEPHOLE_BACKWARD);
     const peephole_workspace workspace{bytes.data(), bytes.size()};
     expect(peephole_backward_f64(&cell_, &n_, &w, &in, &out, &above, &gradients, &workspace, threads) == PEEPHOLE_OK,
@@ -172,10 +186,11 @@ class Trial {
 void check(const Case& one) {
   const double error = Trial(one).error();
   if (error <= tolerance) return;
-  std::fprintf(stderr, "FAILED: derivative of cell %d%d%d coupled %d peepholes %d full %d norm %d P %d C %d, %s: error %g\n",
+  std::fprintf(stderr,
+               "FAILED: derivative of cell %d%d%d coupled %d peepholes %d full %d norm %d P %d C %d, %s: error %g\n",
                one.cell.input_gate, one.cell.forget_gate, one.cell.output_gate, one.cell.coupled, one.cell.peepholes,
-               one.cell.full_gate_recurrence, one.cell.layer_norm, static_cast<int>(one.sizes.P), one.cell.cells_per_block,
-               peephole_isa(), error);
+               one.cell.full_gate_recurrence, one.cell.layer_norm, static_cast<int>(one.sizes.P),
+               one.cell.cells_per_block, peephole_isa(), error);
   ++failures;
 }
 
@@ -257,7 +272,8 @@ int main() {
       std::printf("core: this machine has no %s\n", isa);
       continue;
     }
-    expect(peephole_force_isa(isa) == PEEPHOLE_OK && std::strcmp(peephole_isa(), isa) == 0, "an instruction set by name");
+    expect(peephole_force_isa(isa) == PEEPHOLE_OK && std::strcmp(peephole_isa(), isa) == 0,
+           "an instruction set by name");
     expect(run_from_c() == 0, "a call from C");
     for (const peephole_threads* lent : {&alone, &three, &promised}) {
       threads = lent;

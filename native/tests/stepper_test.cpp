@@ -1,8 +1,8 @@
 // Steppers: every cell that switches can make, in a stack with and without neurons behind it, float and double, one row
 // and several, by the kernels of every instruction set that this machine has, on buffers of exactly the stated size.
 //
-// A step must do nothing that could keep its thread waiting (watch.hpp), and steps must give the bits of one pass over the
-// whole sequence, also of one with prepared weights.
+// A step must do nothing that could keep its thread waiting (watch.hpp), and steps must give the bits of one pass over
+// the whole sequence, also of one with prepared weights.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -46,20 +46,20 @@ std::vector<Real> drawn(std::int64_t count) {
 template <class Real>
 struct Api;
 
-#define DEFINE_API(real, suffix)                                                     \
-  template <>                                                                        \
-  struct Api<real> {                                                                 \
-    using Weights = peephole_weights_##suffix;                                       \
-    using Inputs = peephole_inputs_##suffix;                                         \
-    using Tape = peephole_tape_##suffix;                                             \
-    using Dense = peephole_dense_buffers_##suffix;                                   \
-    using Layer = peephole_layer_##suffix;                                           \
-    static constexpr auto forward = peephole_forward_##suffix;                       \
-    static constexpr auto forward_prepared = peephole_forward_prepared_##suffix;     \
-    static constexpr auto prepare = peephole_prepare_##suffix;                       \
-    static constexpr auto bytes = peephole_stepper_bytes_##suffix;                   \
-    static constexpr auto make = peephole_make_stepper_##suffix;                     \
-    static constexpr auto step = peephole_step_##suffix;                             \
+#define DEFINE_API(real, suffix)                                                 \
+  template <>                                                                    \
+  struct Api<real> {                                                             \
+    using Weights = peephole_weights_##suffix;                                   \
+    using Inputs = peephole_inputs_##suffix;                                     \
+    using Tape = peephole_tape_##suffix;                                         \
+    using Dense = peephole_dense_buffers_##suffix;                               \
+    using Layer = peephole_layer_##suffix;                                       \
+    static constexpr auto forward = peephole_forward_##suffix;                   \
+    static constexpr auto forward_prepared = peephole_forward_prepared_##suffix; \
+    static constexpr auto prepare = peephole_prepare_##suffix;                   \
+    static constexpr auto bytes = peephole_stepper_bytes_##suffix;               \
+    static constexpr auto make = peephole_make_stepper_##suffix;                 \
+    static constexpr auto step = peephole_step_##suffix;                         \
   };
 
 DEFINE_API(float, f32)
@@ -82,11 +82,24 @@ struct Cell {
   Reals W, R, b, p, S, W_p, gain, shift, h, c, r;
 
   Cell(const peephole_cell& one, const peephole_sizes& n)
-      : cell(one), sizes(n), N(n.H / one.cells_per_block),
-        gates(one.rnn != 0 ? 0 : one.input_gate + (one.forget_gate && !one.coupled) + one.output_gate), G(gates * N),
-        K(G + n.H), U(one.rnn != 0 ? K : K + n.H), W(drawn<Real>(K * n.I)), R(drawn<Real>(K * n.P)), b(drawn<Real>(K)),
-        p(drawn<Real>(gates * n.H)), S(drawn<Real>(G * G)), W_p(drawn<Real>(n.P * n.H)), gain(drawn<Real>(U)),
-        shift(drawn<Real>(U)), h(drawn<Real>(n.B * n.P)), c(drawn<Real>(n.B * n.H)), r(drawn<Real>(n.B * G)) {}
+      : cell(one),
+        sizes(n),
+        N(n.H / one.cells_per_block),
+        gates(one.rnn != 0 ? 0 : one.input_gate + (one.forget_gate && !one.coupled) + one.output_gate),
+        G(gates * N),
+        K(G + n.H),
+        U(one.rnn != 0 ? K : K + n.H),
+        W(drawn<Real>(K * n.I)),
+        R(drawn<Real>(K * n.P)),
+        b(drawn<Real>(K)),
+        p(drawn<Real>(gates * n.H)),
+        S(drawn<Real>(G * G)),
+        W_p(drawn<Real>(n.P * n.H)),
+        gain(drawn<Real>(U)),
+        shift(drawn<Real>(U)),
+        h(drawn<Real>(n.B * n.P)),
+        c(drawn<Real>(n.B * n.H)),
+        r(drawn<Real>(n.B * G)) {}
 
   typename A::Weights weights() const {
     return {W.data(), R.data(), b.data(), p.data(), S.data(), W_p.data(), gain.data(), shift.data()};
@@ -131,7 +144,8 @@ class Stepper {
     const std::int64_t count = static_cast<std::int64_t>(layers.size());
     const std::size_t bytes = A::bytes(layers.data(), count);
     memory_.resize(shift + bytes);
-    expect(A::make(layers.data(), count, memory_.data() + shift, bytes - 1) == PEEPHOLE_SMALL_WORKSPACE, "small memory");
+    expect(A::make(layers.data(), count, memory_.data() + shift, bytes - 1) == PEEPHOLE_SMALL_WORKSPACE,
+           "small memory");
     watch::begin();
     const int status = A::make(layers.data(), count, memory_.data() + shift, bytes);
     expect(watch::end() == 0 && status == PEEPHOLE_OK, "a stepper is made in the memory it is given");
@@ -190,7 +204,8 @@ void check_stack(const peephole_cell& cell, std::int64_t B, std::int64_t H, std:
 template <class Real>
 void check_cell(const peephole_cell& cell, bool projection) {
   for (const std::int64_t H : {6, 48}) {
-    for (const std::int64_t B : {1, 3}) check_stack<Real>(cell, B, H, projection ? H - 3 : H, static_cast<std::size_t>(B));
+    for (const std::int64_t B : {1, 3})
+      check_stack<Real>(cell, B, H, projection ? H - 3 : H, static_cast<std::size_t>(B));
   }
 }
 
@@ -262,7 +277,8 @@ void check_refusals() {
   float x[8] = {}, y[8];
   std::vector<unsigned char> memory(peephole_stepper_bytes_f32(&good, 1) + 4096);
   const auto make = [&](const std::vector<peephole_layer_f32>& layers) {
-    return peephole_make_stepper_f32(layers.data(), static_cast<std::int64_t>(layers.size()), memory.data(), memory.size());
+    return peephole_make_stepper_f32(layers.data(), static_cast<std::int64_t>(layers.size()), memory.data(),
+                                     memory.size());
   };
   expect(peephole_step_f32(memory.data(), x, y) == PEEPHOLE_BAD_PREPARED, "memory that is no stepper");
   expect(make({good}) == PEEPHOLE_OK, "a good layer");
@@ -298,7 +314,8 @@ void check_prepared(const char* other) {
   const auto run = [&](const unsigned char* at) {
     return peephole_forward_prepared_f32(&lstm, &one.sizes, &w, at, &in, &tape, &workspace, nullptr);
   };
-  expect(peephole_prepare_f32(&lstm, &one.sizes, &w, laid.data(), laid.size() - 2) == PEEPHOLE_SMALL_WORKSPACE, "small");
+  expect(peephole_prepare_f32(&lstm, &one.sizes, &w, laid.data(), laid.size() - 2) == PEEPHOLE_SMALL_WORKSPACE,
+         "small");
   expect(peephole_prepare_f32(&lstm, &one.sizes, &w, laid.data(), laid.size() - 1) == PEEPHOLE_OK, "prepared");
   expect(run(laid.data()) == PEEPHOLE_OK, "with prepared weights");
   expect(run(nullptr) == PEEPHOLE_MISSING_BUFFER, "without prepared weights");
@@ -316,7 +333,9 @@ void check_prepared(const char* other) {
 // That the watch sees anything.
 void check_watch() {
   watch::begin();
-  { const std::vector<int> some(8); }
+  {
+    const std::vector<int> some(8);
+  }
   expect(watch::end() >= 2, "new and delete are watched");
   std::mutex lock;
   watch::begin();

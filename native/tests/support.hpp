@@ -29,8 +29,8 @@ inline void run_together(void*, std::int32_t count, peephole_task task, void* ar
 // Fewer than were asked for, as a process that has no more may do.
 inline void run_alone(void*, std::int32_t, peephole_task task, void* argument) { task(argument, 0, 1); }
 
-inline const peephole_threads alone{1, nullptr, nullptr}, two{2, run_together, nullptr}, three{3, run_together, nullptr},
-    promised{3, run_alone, nullptr};
+inline const peephole_threads alone{1, nullptr, nullptr}, two{2, run_together, nullptr},
+    three{3, run_together, nullptr}, promised{3, run_alone, nullptr};
 
 // Uniform in (-1, 1), the same in every run.
 inline double draw() {

@@ -2,9 +2,9 @@
 // rows are too few; units, because the weights are too many. Over several stretches of steps, ragged and not, in both
 // directions. By the kernels of every instruction set that this machine has.
 //
-// Everything that two and three threads leave, on the tape and as gradients, must be what the plain kernels leave alone;
-// must be the same bits when it is done again; and the tape must be the same bits as that of one thread. Built with
-// PEEPHOLE_SANITIZE=thread it also finds what two threads touch without having met in between.
+// Everything that two and three threads leave, on the tape and as gradients, must be what the plain kernels leave
+// alone; must be the same bits when it is done again; and the tape must be the same bits as that of one thread. Built
+// with PEEPHOLE_SANITIZE=thread it also finds what two threads touch without having met in between.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -77,8 +77,8 @@ struct Outcome {
   std::vector<double>* gradients() { return arrays + 10; }
 };
 constexpr int tape_arrays = 10;
-const char* const names[] = {"y",   "gates", "c",   "a",   "c_hat", "normed", "rstd", "h_n", "c_n",  "r_n",   "dx",
-                             "dh0", "dc0",   "dr0", "dW",  "dR",    "db",     "dp",   "dS",  "dW_p", "dgain", "dshift"};
+const char* const names[] = {"y",   "gates", "c",   "a",  "c_hat", "normed", "rstd", "h_n", "c_n",  "r_n",   "dx",
+                             "dh0", "dc0",   "dr0", "dW", "dR",    "db",     "dp",   "dS",  "dW_p", "dgain", "dshift"};
 
 class Trial {
  public:
@@ -90,8 +90,14 @@ class Trial {
     const std::int64_t weight_sizes[] = {K * n_.I, K * n_.P, K, gates * n_.H, G * G, n_.P * n_.H, U, U};
     const std::int64_t input_sizes[] = {steps * n_.I, n_.B * n_.P, n_.B * n_.H, n_.B * G};
     // What is not of the cell is null below, and empty here.
-    const bool is_there[] = {true, true, true, cell_.peepholes != 0, cell_.full_gate_recurrence != 0,
-                             cell_.projection != 0, cell_.layer_norm != 0, cell_.layer_norm != 0};
+    const bool is_there[] = {true,
+                             true,
+                             true,
+                             cell_.peepholes != 0,
+                             cell_.full_gate_recurrence != 0,
+                             cell_.projection != 0,
+                             cell_.layer_norm != 0,
+                             cell_.layer_norm != 0};
     const double scale = 1 / std::sqrt(static_cast<double>(n_.P));
     for (int k = 0; k < 8; ++k) weights_[k] = drawn(is_there[k] ? weight_sizes[k] : 0, k < 2 ? scale : 0.3);
     for (int k = 0; k < 4; ++k) inputs_[k] = drawn(input_sizes[k]);
@@ -107,12 +113,14 @@ class Trial {
     for (int k = 0; k < 22; ++k) out.arrays[k].assign(static_cast<std::size_t>(sizes_[k]), 0.0);
     const auto& w = weights_;
     const peephole_weights_f64 weights{at(w[0]), at(w[1]), at(w[2]), at(w[3]), at(w[4]), at(w[5]), at(w[6]), at(w[7])};
-    const peephole_inputs_f64 inputs{at(inputs_[0]), at(inputs_[1]), at(inputs_[2]), at(inputs_[3]),
-                                     lengths_.empty() ? nullptr : lengths_.data(), nullptr, nullptr, nullptr, nullptr};
+    const peephole_inputs_f64 inputs{
+        at(inputs_[0]), at(inputs_[1]), at(inputs_[2]), at(inputs_[3]), lengths_.empty() ? nullptr : lengths_.data(),
+        nullptr,        nullptr,        nullptr,        nullptr};
     auto* t = out.tape();
     for (int k : {7, 8}) t[k].reserve(1);  // the final state has an address also where there are no rows
-    const peephole_tape_f64 tape{at(t[0]), at(t[1]), at(t[2]), at(t[3]), cell_.zoneout_cell > 0 ? at(t[4]) : nullptr,
-                                 at(t[5]), at(t[6]), t[7].data(), t[8].data(), at(t[9])};
+    const peephole_tape_f64 tape{
+        at(t[0]), at(t[1]), at(t[2]),    at(t[3]),    cell_.zoneout_cell > 0 ? at(t[4]) : nullptr,
+        at(t[5]), at(t[6]), t[7].data(), t[8].data(), at(t[9])};
     const auto& e = errors_;
     const peephole_errors_f64 errors{at(e[0]), at(e[1]), at(e[2]), at(e[3]), at(e[4]), at(e[5])};
     auto* d = out.gradients();
@@ -156,8 +164,8 @@ void expect_near(const Outcome& actual, const Outcome& expected, const Case& one
       error = difference > error || std::isnan(difference) ? difference : error;
     }
     if (error <= tolerance * scale) continue;
-    std::fprintf(stderr, "FAILED: %s of %s by %d threads of %s is not that of plain: error %g of %g\n", names[k], one.name,
-                 threads, peephole_isa(), error, scale);
+    std::fprintf(stderr, "FAILED: %s of %s by %d threads of %s is not that of plain: error %g of %g\n", names[k],
+                 one.name, threads, peephole_isa(), error, scale);
     ++failures;
   }
 }

@@ -36,8 +36,6 @@ constexpr bool fused = false;
 
 }  // namespace
 
-VectorMath vector_math() noexcept {
-  return {PEEPHOLE_NAME(PEEPHOLE_ISA), fused, functions<float>, functions<double>};
-}
+VectorMath vector_math() noexcept { return {PEEPHOLE_NAME(PEEPHOLE_ISA), fused, functions<float>, functions<double>}; }
 
 }  // namespace peephole::PEEPHOLE_ISA

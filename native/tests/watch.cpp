@@ -113,11 +113,11 @@ void free(void* memory) noexcept {
 }
 
 // What stands in front calls what it stands before.
-#define WATCH(name, parameter)                                                                  \
-  int name(parameter* which) noexcept {                                                         \
-    count();                                                                                    \
+#define WATCH(name, parameter)                                                                            \
+  int name(parameter* which) noexcept {                                                                   \
+    count();                                                                                              \
     static int (*const own)(parameter*) = reinterpret_cast<int (*)(parameter*)>(dlsym(RTLD_NEXT, #name)); \
-    return own(which);                                                                          \
+    return own(which);                                                                                    \
   }
 
 WATCH(pthread_mutex_lock, pthread_mutex_t)

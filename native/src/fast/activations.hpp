@@ -50,7 +50,8 @@ inline void for_registers(Index count, Visit visit) noexcept {
 // y = φ(z) for a row.
 template <class Real>
 void activate(peephole_activation phi, const Real* z, Real* y, Index count) noexcept {
-  for_registers<Real>(count, [&](Index j, Index n) { store_up_to(y + j, activated<Real>(phi, load_up_to(z + j, n)), n); });
+  for_registers<Real>(count,
+                      [&](Index j, Index n) { store_up_to(y + j, activated<Real>(phi, load_up_to(z + j, n)), n); });
 }
 
 // dz = dy ⊙ φ'(z), in place.

@@ -48,8 +48,14 @@ class Backward {
   // Takes its scratch for so many threads from the arena; run() needs one that has memory.
   Backward(const Shape& shape, const Weights& weights, const Inputs& inputs, const Tape& tape, const Errors& errors,
            const Gradients& gradients, Index threads, Arena<Real>& arena) noexcept
-      : s(shape), w(weights), in(inputs), tape_(tape), above_(errors), d(gradients),
-        division_(divide(shape, threads, sizeof(Real), padded<Real>(shape.K))), cell_stride_(padded<Real>(shape.H)),
+      : s(shape),
+        w(weights),
+        in(inputs),
+        tape_(tape),
+        above_(errors),
+        d(gradients),
+        division_(divide(shape, threads, sizeof(Real), padded<Real>(shape.K))),
+        cell_stride_(padded<Real>(shape.H)),
         dz_stride_(row_stride<Real>(shape.K)) {
     W_ = take_panels(arena, s.K, s.I);
     R_ = take_panels(arena, s.K, read_width(s));
@@ -221,8 +227,9 @@ class Backward {
       for (Index q = 0; q < count; ++q) copy_or_zero<Real>(back + q * columns + first, nullptr, last - first);
       return;
     }
-    make_product<Real>(R_, Walk{panels.begin, panels.end, turned}, count, [&](Index q) { return dz + q * dz_stride_; }, zeros_, back,
-                       columns);
+    make_product<Real>(
+        R_, Walk{panels.begin, panels.end, turned}, count, [&](Index q) { return dz + q * dz_stride_; }, zeros_, back,
+        columns);
     if (in.drop_h == nullptr) return;
     for (Index q = 0; q < count; ++q) {
       const Real* drop = in.drop_h + slots_[slot + q] * s.P;
@@ -238,8 +245,8 @@ class Backward {
       const BackwardRow<Real> row = row_at(t, slot + q, m + q, t_);
       for_registers<Real>(s.P, [&](Index j, Index n) { store(row.dh_hat + j, enter_h(s, row, j, n)); });
     }
-    make_product<Real>(W_p_, Walk{0, W_p_.count()}, count, [&](Index q) { return t_.dh_hat + (m + q) * stride; }, zeros_, dm,
-                       columns);
+    make_product<Real>(
+        W_p_, Walk{0, W_p_.count()}, count, [&](Index q) { return t_.dh_hat + (m + q) * stride; }, zeros_, dm, columns);
   }
 
   BackwardRow<Real> row_at(Index t, Index slot, Index m, const Scratch& t_) const noexcept {
@@ -327,8 +334,9 @@ class Backward {
     if (d.dx == nullptr) return;
     const Index columns = W_.columns();
     Real* dx = t_.dx + mine.begin * columns;
-    make_product<Real>(W_, Walk{0, W_.count()}, mine.count(),
-                       [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride_; }, zeros_, dx, columns);
+    make_product<Real>(
+        W_, Walk{0, W_.count()}, mine.count(), [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride_; }, zeros_,
+        dx, columns);
     for (Index m = mine.begin; m < mine.end; ++m) {
       add_if<Real>(d.dx + t_.row_ids[m] * s.I, t_.dx + m * columns, s.I);
     }

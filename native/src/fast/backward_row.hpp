@@ -103,8 +103,8 @@ class BackwardRowPass {
   }
 
   // dz_q = dq ⊙ φ'(z_q), back through the normalisation
-  void leave_part(const BackwardRow<Real>& r, peephole_activation phi, Index row, Index rank, Index count, const Real* q,
-                  Real* dq) const noexcept {
+  void leave_part(const BackwardRow<Real>& r, peephole_activation phi, Index row, Index rank, Index count,
+                  const Real* q, Real* dq) const noexcept {
     activate_backward(phi, q, dq, count);
     if (!s.layer_norm) return;
     normalise_backward(dq, count, gain_ + row, r.normed + row, r.rstd[rank], d_.dgain + row, d_.dshift + row);
@@ -155,7 +155,8 @@ class BackwardRowPass {
       store_up_to(dg + j, load_up_to(dg + j, n) + error, n);
     });
     if (s.f.there) {
-      add_to_blocks(r.dz + s.f.row, [&](Index j, Index n) { return load(t_.dc_hat + j) * load_up_to(r.c_before + j, n); });
+      add_to_blocks(r.dz + s.f.row,
+                    [&](Index j, Index n) { return load(t_.dc_hat + j) * load_up_to(r.c_before + j, n); });
     }
     if (!s.i.there) return;
     add_to_blocks(r.dz + s.i.row, [&](Index j, Index n) {

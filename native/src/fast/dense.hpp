@@ -16,7 +16,9 @@ class Dense {
   // Takes its scratch from the arena; forward() and backward() need one that has memory. A single row is not worth that
   // the weights are laid out.
   Dense(const peephole_dense& layer, peephole_pass pass, const Values& values, Arena<Real>& arena) noexcept
-      : layer_(layer), v(values), phi_(static_cast<peephole_activation>(layer.activation)),
+      : layer_(layer),
+        v(values),
+        phi_(static_cast<peephole_activation>(layer.activation)),
         rows_(layer.B < most_rows ? layer.B : most_rows) {
     connected_ = arena.take(layer.masked != 0 ? layer.O * layer.I : 0);
     if (pass == PEEPHOLE_FORWARD) {
@@ -52,8 +54,8 @@ class Dense {
         copy_or_zero<Real>(z_ + m * columns, nullptr, columns);
         copy_or_zero(z_ + m * columns, v.b, layer_.O);
       }
-      make_product<Real>(W_, Walk{0, W_.count()}, count, [&](Index m) { return v.x + (first + m) * layer_.I; }, nullptr, z_,
-                         columns);
+      make_product<Real>(
+          W_, Walk{0, W_.count()}, count, [&](Index m) { return v.x + (first + m) * layer_.I; }, nullptr, z_, columns);
       for (Index m = 0; m < count; ++m) activate<Real>(phi_, z_ + m * columns, v.y + (first + m) * layer_.O, layer_.O);
     }
   }
@@ -86,7 +88,8 @@ class Dense {
   void forward_row(const Real* W) const noexcept {
     for (Index k = 0; k < layer_.O; ++k) {
       Vector<Real> z{};
-      for_registers<Real>(layer_.I, [&](Index j, Index n) { z += load_up_to(W + k * layer_.I + j, n) * load_up_to(v.x + j, n); });
+      for_registers<Real>(layer_.I,
+                          [&](Index j, Index n) { z += load_up_to(W + k * layer_.I + j, n) * load_up_to(v.x + j, n); });
       z_[k] = sum<Real>(z) + (v.b != nullptr ? v.b[k] : Real(0));
     }
     activate<Real>(phi_, z_, v.y, layer_.O);

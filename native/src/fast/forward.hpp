@@ -5,8 +5,8 @@
 //   ĥ    = W_p m                              without projection m
 //   h    = ζ_h ⊙ h⁻ + (1 − ζ_h) ⊙ ĥ           (c in the step of the cell)
 //
-// W x + b is a product over as many steps at a time as the cache holds. Each thread runs the whole loop for its own rows
-// of the batch and meets nobody (rows.hpp says when all run it together instead, each for some of the units).
+// W x + b is a product over as many steps at a time as the cache holds. Each thread runs the whole loop for its own
+// rows of the batch and meets nobody (rows.hpp says when all run it together instead, each for some of the units).
 #pragma once
 
 #include "forward_panels.hpp"
@@ -24,9 +24,9 @@ class Forward {
 
   // What a thread has for itself.
   struct Scratch {
-    Real* z;                // [rows at work in the steps taken together, z_stride]
-    Index* row_ids;         // [the same] t·B + b
-    ForwardRow<Real>* rows; // [rows]
+    Real* z;                 // [rows at work in the steps taken together, z_stride]
+    Index* row_ids;          // [the same] t·B + b
+    ForwardRow<Real>* rows;  // [rows]
     RowScratch<Real> row;
 
     Scratch(const Shape& s, const Division& division, Index z_stride, Arena<Real>& arena) noexcept
@@ -37,14 +37,20 @@ class Forward {
   };
 
  public:
-  // Takes its scratch for so many threads from the arena; run() needs one that has memory. Panels that were packed before
-  // (prepared, not null) are taken as they are.
+  // Takes its scratch for so many threads from the arena; run() needs one that has memory. Panels that were packed
+  // before (prepared, not null) are taken as they are.
   Forward(const Shape& shape, const Weights& weights, const void* prepared, const Inputs& inputs, const Tape& tape,
           Index threads, Arena<Real>& arena) noexcept
-      : s(shape), w(weights), in(inputs), tape_(tape), packed_(prepared != nullptr),
+      : s(shape),
+        w(weights),
+        in(inputs),
+        tape_(tape),
+        packed_(prepared != nullptr),
         panels_(packed_ ? prepared_panels<Real>(shape, prepared) : ForwardPanels<Real>(shape, arena)),
         division_(divide(shape, threads, sizeof(Real), panels_.W.columns())),
-        read_stride_(row_stride<Real>(read_width(shape))), z_stride_(row_stride<Real>(panels_.W.columns())), cell_stride_(padded<Real>(shape.H)) {
+        read_stride_(row_stride<Real>(read_width(shape))),
+        z_stride_(row_stride<Real>(panels_.W.columns())),
+        cell_stride_(padded<Real>(shape.H)) {
     for (Real*& read : read_) read = arena.take(s.B * read_stride_);
     h_ = arena.take(s.B * s.P);
     c_ = arena.take(s.rnn ? 0 : s.B * cell_stride_);
@@ -173,8 +179,9 @@ class Forward {
 
   // z = W x + b
   void see_input(Range panels, Index count, const Scratch& t_) const noexcept {
-    make_product(panels_.W, Walk{panels.begin, panels.end}, count, [&](Index m) { return in.x + t_.row_ids[m] * s.I; },
-                 panels_.b, t_.z, z_stride_);
+    make_product(
+        panels_.W, Walk{panels.begin, panels.end}, count, [&](Index m) { return in.x + t_.row_ids[m] * s.I; },
+        panels_.b, t_.z, z_stride_);
   }
 
   // One step of `count` rows from a slot on.
@@ -186,13 +193,13 @@ class Forward {
     const Walk walk{panels.begin, panels.end, parity == 1};
     if (gates_meet(s)) {
       make_product<Real>(panels_.R, walk, count, row_of, nullptr, z, z_stride_,
-                  [&](Index panel, Index first, Index some) {
-                    const Index j = panel * lanes<Real>;
-                    const Index n = s.H - j < lanes<Real> ? s.H - j : lanes<Real>;
-                    for (Index m = first; m < first + some; ++m) {
-                      lstm_forward(s, w.p, t_.rows[m], z + m * z_stride_ + panels_.R.column(panel), j, n);
-                    }
-                  });
+                         [&](Index panel, Index first, Index some) {
+                           const Index j = panel * lanes<Real>;
+                           const Index n = s.H - j < lanes<Real> ? s.H - j : lanes<Real>;
+                           for (Index m = first; m < first + some; ++m) {
+                             lstm_forward(s, w.p, t_.rows[m], z + m * z_stride_ + panels_.R.column(panel), j, n);
+                           }
+                         });
     } else {
       make_product<Real>(panels_.R, walk, count, row_of, nullptr, z, z_stride_);
       const ForwardRowPass<Real> pass(s, w.p, w.gain, w.shift, t_.row);
@@ -211,8 +218,9 @@ class Forward {
   void project(Index slot, Index count, const Scratch& t_) const noexcept {
     const Index columns = panels_.W_p.columns();
     Real* h_hat = h_hat_ + slot * columns;
-    make_product<Real>(panels_.W_p, Walk{0, panels_.W_p.count()}, count,
-                       [&](Index m) { return m_ + (slot + m) * cell_stride_; }, zeros_, h_hat, columns);
+    make_product<Real>(
+        panels_.W_p, Walk{0, panels_.W_p.count()}, count, [&](Index m) { return m_ + (slot + m) * cell_stride_; },
+        zeros_, h_hat, columns);
     for (Index m = 0; m < count; ++m) {
       for_registers<Real>(s.P, [&](Index j, Index n) { leave_h(s, t_.rows[m], j, n, load(h_hat + m * columns + j)); });
     }

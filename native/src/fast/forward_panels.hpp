@@ -1,13 +1,13 @@
 // The weights of a cell as the forward pass reads them.
 //
 // Where a unit's step needs nothing of the other units (blocks of one cell, no layer normalisation) a panel holds all
-// parts of one register's units, so that the gates of a unit meet: columns [block of units][part i f g o][lane]. Else, and
-// in a simple recurrent cell, columns are the stacked rows as they are. Gates that see the gates of the step before see
-// them as more columns of R: the state that is read is [h, r].
+// parts of one register's units, so that the gates of a unit meet: columns [block of units][part i f g o][lane]. Else,
+// and in a simple recurrent cell, columns are the stacked rows as they are. Gates that see the gates of the step before
+// see them as more columns of R: the state that is read is [h, r].
 #pragma once
 
-#include "panels.hpp"
 #include "buffers.hpp"
+#include "panels.hpp"
 #include "steps.hpp"
 #include "team.hpp"
 

@@ -13,11 +13,11 @@ namespace peephole::PEEPHOLE_ISA {
 // Scratch of one row: the gates as the cells see them, and a.
 template <class Real>
 struct RowScratch {
-  Real *i, *f, *o;     // [H] E i, E f, E o
-  Real* a;             // [H]
-  Real* c_hat;         // [H]
-  Real* normed;        // [U]
-  Real* rstd;          // [V]
+  Real *i, *f, *o;  // [H] E i, E f, E o
+  Real* a;          // [H]
+  Real* c_hat;      // [H]
+  Real* normed;     // [U]
+  Real* rstd;       // [V]
 
   RowScratch(const Shape& s, Arena<Real>& arena) noexcept {
     for (Real** array : {&i, &f, &o, &a, &c_hat}) *array = arena.take(padded<Real>(s.H));
@@ -99,7 +99,8 @@ class ForwardRowPass {
   }
 
   // E q, from z_q in place; 1 without the gate.
-  const Real* open(const ForwardRow<Real>& r, Real* row, const Part& part, const Real* seen, Real* cells) const noexcept {
+  const Real* open(const ForwardRow<Real>& r, Real* row, const Part& part, const Real* seen,
+                   Real* cells) const noexcept {
     if (!part.there) {
       for (Index j = 0; j < s.H; ++j) cells[j] = Real(1);
       return cells;

@@ -19,7 +19,8 @@ struct LaidOut {
   Panels<Real> x, read, m;
 
   LaidOut(const Shape& s, Index rows, Arena<Real>& arena) noexcept
-      : dz(take_columns(arena, rows, s.K)), x(take_panels(arena, rows, s.I)),
+      : dz(take_columns(arena, rows, s.K)),
+        x(take_panels(arena, rows, s.I)),
         read(take_panels(arena, rows, read_width(s))) {
     if (!s.projection) return;
     dh_hat = take_columns(arena, rows, s.P);
@@ -29,7 +30,8 @@ struct LaidOut {
 
 // A thread's share of dD += Aᵀ B over what one thread has laid out.
 template <class Real>
-void add_share(const Team& team, const Columns<Real>& A, const Panels<Real>& B, Index depth, Real* D, Index columns) noexcept {
+void add_share(const Team& team, const Columns<Real>& A, const Panels<Real>& B, Index depth, Real* D,
+               Index columns) noexcept {
   if (D == nullptr || depth == 0) return;
   const Range groups = team.share(A.groups());
   add_outer_product(A, groups.begin, groups.end, B, depth, D, columns);

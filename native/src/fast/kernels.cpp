@@ -30,14 +30,15 @@ void run_pass(Index wanted, const Threads* threads, Make make) noexcept {
     Pass pass = make(wanted);
     pass.begin();
     Job job{&pass, wanted, {}, false};
-    threads->run(threads->context, static_cast<std::int32_t>(wanted),
-                 [](void* argument, std::int32_t rank, std::int32_t size) noexcept {
-                   Job& own = *static_cast<Job*>(argument);
-                   if (size != own.size) return;  // fewer came than the work was divided for
-                   own.pass->run(Team{rank, size, &own.barrier});
-                   if (rank == 0) own.done = true;
-                 },
-                 &job);
+    threads->run(
+        threads->context, static_cast<std::int32_t>(wanted),
+        [](void* argument, std::int32_t rank, std::int32_t size) noexcept {
+          Job& own = *static_cast<Job*>(argument);
+          if (size != own.size) return;  // fewer came than the work was divided for
+          own.pass->run(Team{rank, size, &own.barrier});
+          if (rank == 0) own.done = true;
+        },
+        &job);
     if (job.done) return;
   }
   Pass pass = make(1);
@@ -120,12 +121,10 @@ std::size_t dense_workspace_bytes(const peephole_dense& layer, peephole_pass pas
 
 template <class Real>
 const Kernels<Real>& kernels() noexcept {
-  static constexpr Kernels<Real> table{forward<Real>,         backward<Real>,
-                                       dense<Real>,           workspace_bytes<Real>,
-                                       dense_workspace_bytes<Real>, activate<Real>,
-                                       measure_peak<Real>,    vector_bytes,
-                                       prepared_bytes<Real>,  prepare_forward<Real>,
-                                       layer_bytes<Real>,     make_layer<Real>};
+  static constexpr Kernels<Real> table{
+      forward<Real>,     backward<Real>,     dense<Real>,  workspace_bytes<Real>, dense_workspace_bytes<Real>,
+      activate<Real>,    measure_peak<Real>, vector_bytes, prepared_bytes<Real>,  prepare_forward<Real>,
+      layer_bytes<Real>, make_layer<Real>};
   return table;
 }
 

@@ -61,7 +61,8 @@ inline Vector<Real> enter_h(const Shape& s, const BackwardRow<Real>& r, Index j,
 
 // The errors on a part's activations from outside, and on the gates from the step after.
 template <class Real>
-inline Vector<Real> outer_error(const Shape& s, const BackwardRow<Real>& r, const Part& part, Index j, Index n) noexcept {
+inline Vector<Real> outer_error(const Shape& s, const BackwardRow<Real>& r, const Part& part, Index j,
+                                Index n) noexcept {
   Vector<Real> dq{};
   if (r.dgates != nullptr) dq += load_up_to(r.dgates + part.row + j, n);
   if (s.full_gate_recurrence && part.row != s.g.row) {

@@ -1,6 +1,6 @@
 // One step of the LSTM (000 eq. 20-30, 002 eq. 5.14-5.56), forward: one register of units of one row of the batch at a
-// time, right behind the tile that made their z. For cells whose units need nothing of one another; lstm_forward_row.hpp
-// serves the others.
+// time, right behind the tile that made their z. For cells whose units need nothing of one another;
+// lstm_forward_row.hpp serves the others.
 //
 //   i = σ(z_i [+ p_i ⊙ c⁻])    f = σ(z_f [+ p_f ⊙ c⁻]) or 1 − i    g = φ_in(z_g)
 //   ĉ = f ⊙ c⁻ + i ⊙ g         o = σ(z_o [+ p_o ⊙ ĉ])              a = φ_out(ĉ)
@@ -15,13 +15,13 @@ namespace peephole::PEEPHOLE_ISA {
 template <class Real>
 struct ForwardRow {
   // The tape of this step.
-  Real* y;      // [P]
-  Real* gates;  // [K]
-  Real* c_all;  // [H]
-  Real* a;      // [H]
-  Real* c_hat;  // [H]
-  Real* normed; // [U]
-  Real* rstd;   // [V]
+  Real* y;       // [P]
+  Real* gates;   // [K]
+  Real* c_all;   // [H]
+  Real* a;       // [H]
+  Real* c_hat;   // [H]
+  Real* normed;  // [U]
+  Real* rstd;    // [V]
   // Masks.
   const Real* zoneout_h;  // [P]
   const Real* zoneout_c;  // [H]
@@ -51,7 +51,8 @@ inline Vector<Real> zeta_of(const Real* mask, double rate, Index j, Index n) noe
 // h of n units from j on, from ĥ: to the tape and to where the next step reads it.
 template <class Real>
 inline void leave_h(const Shape& s, const ForwardRow<Real>& r, Index j, Index n, Vector<Real> h) noexcept {
-  if (r.h_before != nullptr) h = zoned_out<Real>(zeta_of(r.zoneout_h, s.zeta_h, j, n), load_up_to(r.h_before + j, n), h);
+  if (r.h_before != nullptr)
+    h = zoned_out<Real>(zeta_of(r.zoneout_h, s.zeta_h, j, n), load_up_to(r.h_before + j, n), h);
   if (r.y != nullptr) store_up_to(r.y + j, h, n);
   if (r.h != nullptr) store_up_to(r.h + j, h, n);
   store_up_to(r.read + j, r.drop_h != nullptr ? h * load_up_to(r.drop_h + j, n) : h, n);

@@ -34,8 +34,9 @@ Panels<Real> take_panels(Arena<Real>& arena, Index depth, Index columns, Index w
   return panels;
 }
 
-// Fills k = [first, first + count) of one panel whose columns are rows of a row-major matrix: column_at(j) is the row that
-// belongs to the panel's column j, or null for zeros. (Blocks of a cache line: a panel's line holds one k of all lanes.)
+// Fills k = [first, first + count) of one panel whose columns are rows of a row-major matrix: column_at(j) is the row
+// that belongs to the panel's column j, or null for zeros. (Blocks of a cache line: a panel's line holds one k of all
+// lanes.)
 template <class Real, class ColumnAt>
 void pack_units(const Panels<Real>& to, Index panel, Index first, Index count, ColumnAt column_at) noexcept {
   const Index width = to.vectors_of(panel) * lanes<Real>;
@@ -60,7 +61,8 @@ void pack_units(const Panels<Real>& to, Index panel, Index first, Index count, C
 
 // Fills columns [offset, offset + count) of one k from a row, each times factor[·] where there is one; null is zeros.
 template <class Real>
-void pack_row(const Panels<Real>& to, Index k, Index offset, const Real* row, const Real* factor, Index count) noexcept {
+void pack_row(const Panels<Real>& to, Index k, Index offset, const Real* row, const Real* factor,
+              Index count) noexcept {
   constexpr Index L = lanes<Real>;
   for (Index j = 0; j < count;) {
     const Index panel = (offset + j) / (to.width * L), width = to.vectors_of(panel) * L;

@@ -13,7 +13,8 @@ template <class Real>
 inline Real run_sums(int rounds) noexcept {
   using V = Vector<Real>;
   const V factor = broadcast(Real(0.5)), more = broadcast(Real(0.5));
-  V a = more, b = more, c = more, d = more, e = more, f = more, g = more, h = more, i = more, j = more, k = more, l = more;
+  V a = more, b = more, c = more, d = more, e = more, f = more, g = more, h = more, i = more, j = more, k = more,
+    l = more;
   for (int round = 0; round < rounds; ++round) {
     a = a * factor + more, b = b * factor + more, c = c * factor + more, d = d * factor + more;
     e = e * factor + more, f = f * factor + more, g = g * factor + more, h = h * factor + more;

@@ -1,7 +1,7 @@
 // Blocked products over panels.
 //
-// A panel is cut along k so that the piece in hand stays in the first-level cache while the rows pass by; the tile takes
-// up the sums where the piece before left them, so that the cut changes no bit.
+// A panel is cut along k so that the piece in hand stays in the first-level cache while the rows pass by; the tile
+// takes up the sums where the piece before left them, so that the cut changes no bit.
 #pragma once
 
 #include <array>
@@ -30,14 +30,16 @@ inline Tile<Real> tile_of(Index rows, Index vectors) noexcept {
 // Bytes of a panel's piece: what leaves room for the rows in the first-level cache.
 constexpr Index piece_bytes = vector_bytes == 64 ? 32768 : 24576;
 
-// `rows` rows in the fewest groups that a tile takes, all about equally large: no tile of one row where it can be helped.
+// `rows` rows in the fewest groups that a tile takes, all about equally large: no tile of one row where it can be
+// helped.
 struct Groups {
   Index rows;
   Index count() const noexcept { return (rows + tile_rows - 1) / tile_rows; }
   Index begin(Index group) const noexcept { return rows * group / count(); }
 };
 
-// Shares the next piece of a panel out among the groups that pass over the one in hand: each asks memory for some of it.
+// Shares the next piece of a panel out among the groups that pass over the one in hand: each asks memory for some of
+// it.
 template <class Real>
 inline void look_ahead(TileRows<Real>& a, const Real* piece, const Real* next, Index bytes, Index group, Index groups,
                        Index depth) noexcept {
@@ -50,16 +52,16 @@ inline void look_ahead(TileRows<Real>& a, const Real* piece, const Real* next, I
   a.ahead_step = 0;
 }
 
-// Some of a matrix's panels, in order or turned round. Steps that go through the weights forward and backward in turn find
-// in the cache what the step before read last, where all of them do not fit.
+// Some of a matrix's panels, in order or turned round. Steps that go through the weights forward and backward in turn
+// find in the cache what the step before read last, where all of them do not fit.
 struct Walk {
   Index first, last;
   bool turned = false;
 };
 
-// Z[m, columns of the panels] = from[·] + Σ_k row_at(m)[k] W[k, ·] for m in [0, rows) and some of the panels; from is one row
-// for all, or null for Z itself. Z and from start at column 0 of panel 0. done(panel, first row, rows) is called on each
-// tile when its sums are complete.
+// Z[m, columns of the panels] = from[·] + Σ_k row_at(m)[k] W[k, ·] for m in [0, rows) and some of the panels; from is
+// one row for all, or null for Z itself. Z and from start at column 0 of panel 0. done(panel, first row, rows) is
+// called on each tile when its sums are complete.
 template <class Real, class RowAt, class Done>
 void make_product(const Panels<Real>& W, Walk walk, Index rows, RowAt row_at, const Real* from, Real* Z, Index stride,
                   Done done) noexcept {
@@ -73,7 +75,7 @@ void make_product(const Panels<Real>& W, Walk walk, Index rows, RowAt row_at, co
     for (Index piece = 0; piece < pieces; ++piece) {
       const Index k = W.depth * piece / pieces, end = W.depth * (piece + 1) / pieces;
       const Real* now = W.at(panel) + k * width;
-      const Real* next = piece + 1 < pieces ? now + (end - k) * width
+      const Real* next = piece + 1 < pieces     ? now + (end - k) * width
                          : turn + 1 < walk.last ? W.at(walk.turned ? panel - 1 : panel + 1)
                                                 : nullptr;
       const Index bytes = (end - k) * width * static_cast<Index>(sizeof(Real));
@@ -85,8 +87,8 @@ void make_product(const Panels<Real>& W, Walk walk, Index rows, RowAt row_at, co
         look_ahead(a, now, next, bytes, group, group_count, end - k);
         Real* target = Z + first * stride + W.column(panel);
         const bool begun = from == nullptr || piece > 0;
-        tile_of<Real>(count, vectors)(end - k, a, now, begun ? target : from + W.column(panel), begun ? stride : 0, target,
-                                      stride);
+        tile_of<Real>(count, vectors)(end - k, a, now, begun ? target : from + W.column(panel), begun ? stride : 0,
+                                      target, stride);
         if (piece == pieces - 1) done(panel, first, count);
       }
     }
@@ -99,8 +101,8 @@ void make_product(const Panels<Real>& W, Walk walk, Index rows, RowAt row_at, co
   make_product(W, walk, rows, row_at, from, Z, stride, [](Index, Index, Index) {});
 }
 
-// The left factor of a product over many rows m, laid out for the tile the other way round: [group of columns][m][rows of
-// a tile]. Aᵀ B then takes its k from m.
+// The left factor of a product over many rows m, laid out for the tile the other way round: [group of columns][m][rows
+// of a tile]. Aᵀ B then takes its k from m.
 template <class Real>
 struct Columns {
   Real* data = nullptr;
@@ -176,7 +178,8 @@ void add_outer_product(const Columns<Real>& A, Index first_group, Index last_gro
       const Index most = piece_bytes / (width * static_cast<Index>(sizeof(Real)));
       const Index pieces = (depth + most - 1) / most;
       for (Index piece = 0; piece < pieces; ++piece) {
-        add_outer_piece(A, group, end_group, B, panel, depth * piece / pieces, depth * (piece + 1) / pieces, D, columns);
+        add_outer_piece(A, group, end_group, B, panel, depth * piece / pieces, depth * (piece + 1) / pieces, D,
+                        columns);
       }
     }
   }

@@ -28,8 +28,8 @@ struct Division {
   }
 };
 
-// Steps are taken together so that what they leave for one product fills part of the second-level cache, but for no fewer
-// rows than a product needs to be worth its panels.
+// Steps are taken together so that what they leave for one product fills part of the second-level cache, but for no
+// fewer rows than a product needs to be worth its panels.
 inline Index steps_together(Index T, Index rows, Index row_bytes) noexcept {
   constexpr Index bytes = 384 * 1024, fewest_rows = 64;
   const Index fitting = bytes / row_bytes;
@@ -45,7 +45,8 @@ inline Division divide(const Shape& s, Index threads, std::size_t real_bytes, In
   const bool pays = s.B < threads ? weight_bytes >= 128 * 1024 : weight_bytes >= 2048 * 1024 && s.B < 32 * threads;
   const Index blocks = (s.H + 4 * lanes<float> - 1) / (4 * lanes<float>);
   Division division{};
-  division.by_units = threads > 1 && gates_meet(s) && !s.projection && !s.full_gate_recurrence && blocks >= threads && pays;
+  division.by_units =
+      threads > 1 && gates_meet(s) && !s.projection && !s.full_gate_recurrence && blocks >= threads && pays;
   division.rows = division.by_units ? s.B : (s.B + threads - 1) / threads;
   division.steps = steps_together(s.T, division.rows, columns * real);
   return division;

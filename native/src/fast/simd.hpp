@@ -54,8 +54,8 @@ constexpr Index padded(Index count) noexcept {
   return (count + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
 }
 
-// The distance between the rows of a scratch array: an odd number of cache lines, for rows that are a power of two apart
-// would all want the same few places of the cache.
+// The distance between the rows of a scratch array: an odd number of cache lines, for rows that are a power of two
+// apart would all want the same few places of the cache.
 template <class Real>
 constexpr Index row_stride(Index count) noexcept {
   constexpr Index line = 64 / static_cast<Index>(sizeof(Real));

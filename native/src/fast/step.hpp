@@ -1,9 +1,9 @@
 // One step of one row, for a cell whose weights are laid out: what a stream of steps does.
 //
-// The mathematics, the panels and the order of every sum are those of forward.hpp, and so are the bits. What is left out is
-// what many steps and rows ask for: slots, tables of rows, copies of the state. A single row waits for the latency of its
-// sums, so two panels are passed at a time. Steps go through the weights forward and backward in turn: where all do not fit
-// into the cache, what the step before read last is still there.
+// The mathematics, the panels and the order of every sum are those of forward.hpp, and so are the bits. What is left
+// out is what many steps and rows ask for: slots, tables of rows, copies of the state. A single row waits for the
+// latency of its sums, so two panels are passed at a time. Steps go through the weights forward and backward in turn:
+// where all do not fit into the cache, what the step before read last is still there.
 #pragma once
 
 #include "forward_panels.hpp"
@@ -13,7 +13,8 @@
 
 namespace peephole::PEEPHOLE_ISA {
 
-// What a row sees, and the weights of the columns at hand: Σ_k row[k] panel[k, ·], and `apart` further the next panel's.
+// What a row sees, and the weights of the columns at hand: Σ_k row[k] panel[k, ·], and `apart` further the next
+// panel's.
 template <class Real>
 struct Seen {
   const Real* row;
@@ -59,9 +60,9 @@ using RowTile = void (*)(const Real*, const Seen<Real> (&)[most_seen], Real*) no
 
 template <class Real>
 inline RowTile<Real> row_tile_of(bool two, Index vectors) noexcept {
-  static constexpr RowTile<Real> tiles[] = {run_row_tile<Real, 1, 1>, run_row_tile<Real, 1, 2>, run_row_tile<Real, 1, 3>,
-                                            run_row_tile<Real, 1, 4>, run_row_tile<Real, 2, 1>, run_row_tile<Real, 2, 2>,
-                                            run_row_tile<Real, 2, 3>, run_row_tile<Real, 2, 4>};
+  static constexpr RowTile<Real> tiles[] = {
+      run_row_tile<Real, 1, 1>, run_row_tile<Real, 1, 2>, run_row_tile<Real, 1, 3>, run_row_tile<Real, 1, 4>,
+      run_row_tile<Real, 2, 1>, run_row_tile<Real, 2, 2>, run_row_tile<Real, 2, 3>, run_row_tile<Real, 2, 4>};
   return tiles[(two ? tile_vectors : 0) + vectors - 1];
 }
 
@@ -96,9 +97,8 @@ class CellStep {
     const FlushSubnormals flush;
     turned_ = !turned_;
     if (padded_c_ != nullptr) copy_or_zero<Real>(padded_c_, c_, s.H);
-    const Source seen[most_seen] = {{x, s.I, &panels_.W, 0},
-                                    {h_, s.P, &panels_.R, 0},
-                                    {r_, read_width(s) - s.P, &panels_.R, s.P}};
+    const Source seen[most_seen] = {
+        {x, s.I, &panels_.W, 0}, {h_, s.P, &panels_.R, 0}, {r_, read_width(s) - s.P, &panels_.R, s.P}};
     if (gates_meet(s)) {
       multiply(panels_.b, seen, z_, turned_, [&](Index panel) {
         const Index j = panel * lanes<Real>, rest = s.H - j;
@@ -153,8 +153,7 @@ class CellStep {
   // ĥ = W_p m, and h from it
   void project() const noexcept {
     const Panels<Real>* W_p = &panels_.W_p;
-    multiply(zeros_, {{m_, s.H, W_p, 0}, {m_, 0, W_p, 0}, {m_, 0, W_p, 0}}, h_hat_,
-             turned_, [](Index) {});
+    multiply(zeros_, {{m_, s.H, W_p, 0}, {m_, 0, W_p, 0}, {m_, 0, W_p, 0}}, h_hat_, turned_, [](Index) {});
     for_registers<Real>(s.P, [&](Index j, Index n) { leave_h(s, row_, j, n, load(h_hat_ + j)); });
   }
 

@@ -14,7 +14,9 @@ template <class Real>
 class RowsStep {
  public:
   RowsStep(const Layer<Real>& layer, Arena<Real>& arena) noexcept
-      : s(layer.shape), w_(layer.weights), panels_(arena.template take<unsigned char>(bytes_of(s))),
+      : s(layer.shape),
+        w_(layer.weights),
+        panels_(arena.template take<unsigned char>(bytes_of(s))),
         forward_(s, w_, panels_ == nullptr ? &arena : panels_, in_, tape_, 1, arena) {
     in_.h0 = tape_.h_n = layer.h;
     in_.c0 = tape_.c_n = layer.c;
@@ -66,9 +68,8 @@ std::size_t layer_bytes(const Layer<Real>& layer) noexcept {
 template <class Real>
 LayerStep<Real> make_layer(const Layer<Real>& layer, void* memory) noexcept {
   if (!layer.is_cell) {
-    return {make_step<DenseStep<Real>>(layer, memory), [](void* step, const Real* x, Real* y) noexcept {
-              static_cast<const DenseStep<Real>*>(step)->run(x, y);
-            }};
+    return {make_step<DenseStep<Real>>(layer, memory),
+            [](void* step, const Real* x, Real* y) noexcept { static_cast<const DenseStep<Real>*>(step)->run(x, y); }};
   }
   if (layer.shape.B == 1) {
     return {make_step<CellStep<Real>>(layer, memory),

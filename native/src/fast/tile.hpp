@@ -27,8 +27,8 @@ constexpr Index tile_vectors = 4;
 template <class Real>
 constexpr Index tile_columns = tile_vectors * lanes<Real>;
 
-// The rows of the left factor that meet in one tile, and the distance between neighbours in k; and what is asked for from
-// memory meanwhile, a line at each k, so that it is there when its turn comes.
+// The rows of the left factor that meet in one tile, and the distance between neighbours in k; and what is asked for
+// from memory meanwhile, a line at each k, so that it is there when its turn comes.
 template <class Real>
 struct TileRows {
   const Real* row[tile_rows];

@@ -32,6 +32,7 @@ constexpr double hyperbolic_tangent_ulp = sizeof(Real) == 4 ? 2.05 : 2.25;
 template <class Real>
 struct Exponential;
 
+// clang-format off
 // What tools/vector_math_coefficients.py prints:
 template <>
 struct Exponential<float> {
@@ -71,6 +72,7 @@ struct Exponential<double> {
   };
 };
 // end
+// clang-format on
 
 // The layout of a floating-point number.
 template <class Real>

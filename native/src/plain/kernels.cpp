@@ -11,8 +11,8 @@ namespace {
 
 template <class Real>
 void forward(const Shape& shape, const typename Buffers<Real>::Weights& weights, const void*,
-             const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape,
-             void* workspace, const Threads*) noexcept {
+             const typename Buffers<Real>::Inputs& inputs, const typename Buffers<Real>::Tape& tape, void* workspace,
+             const Threads*) noexcept {
   Arena<Real> arena(workspace);
   Forward<Real>(shape, weights, inputs, tape, arena).run();
 }
@@ -79,8 +79,8 @@ void prepare(const Shape&, const typename Buffers<Real>::Weights&, void*) noexce
 template <class Real>
 const Kernels<Real>& kernels() noexcept {
   static constexpr Kernels<Real> table{
-      forward<Real>,   backward<Real>, dense<Real>, workspace_bytes<Real>, dense_workspace_bytes<Real>,
-      activated<Real>, nullptr,        0,           prepared_bytes,        prepare<Real>,
+      forward<Real>,     backward<Real>,  dense<Real>, workspace_bytes<Real>, dense_workspace_bytes<Real>,
+      activated<Real>,   nullptr,         0,           prepared_bytes,        prepare<Real>,
       layer_bytes<Real>, make_layer<Real>};
   return table;
 }

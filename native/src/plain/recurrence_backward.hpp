@@ -58,9 +58,7 @@ class Backward {
   }
 
  private:
-  Matrix<const Real> dz_rows(Index first, Index count) const noexcept {
-    return {dz_ + first * s.K, count, s.K, s.K};
-  }
+  Matrix<const Real> dz_rows(Index first, Index count) const noexcept { return {dz_ + first * s.K, count, s.K, s.K}; }
 
   // h⁻, c⁻ and r⁻ of one row of the batch at one step: off the tape, or what the pass began with.
   const Real* h_before(Index t, Index b) const noexcept { return before(tape_.y, in.h0, t, b, s.P); }
@@ -77,9 +75,8 @@ class Backward {
       return;
     }
     const Real* gates = tape_.gates + (t_before * s.B + b) * s.K;
-    for_gate_columns(s, [&](Index column, Index r_column, Index width) {
-      copy_or_zero(r + r_column, gates + column, width);
-    });
+    for_gate_columns(
+        s, [&](Index column, Index r_column, Index width) { copy_or_zero(r + r_column, gates + column, width); });
   }
 
   void run_rows(Index t, Index first, Index count) const noexcept {
