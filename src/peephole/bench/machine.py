@@ -24,8 +24,7 @@ def describe_machine() -> dict[str, str]:
         "peephole": VERSION,
     }
     found |= {name: version for name in _PACKAGES if (version := _version(name))}
-    instruction_set = getattr(native, "instruction_set", None)  # there once the core chooses its code at run time
-    return found | ({"instruction_set": str(instruction_set())} if callable(instruction_set) else {})
+    return found | ({"instruction_set": native.isa()} if native.native_available() else {})
 
 
 def machine_line(machine: dict[str, str]) -> str:
