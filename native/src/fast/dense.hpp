@@ -41,12 +41,7 @@ class Dense {
       forward_row(W);
       return;
     }
-    for (Index panel = 0; panel < W_.count(); ++panel) {
-      pack_units(W_, panel, 0, layer_.I, [&](Index j) {
-        const Index unit = W_.column(panel) + j;
-        return unit < layer_.O ? W + unit * layer_.I : nullptr;
-      });
-    }
+    pack_matrix(W_, 0, W_.count(), W, layer_.O);
     const Index columns = W_.columns();
     for (Index first = 0; first < layer_.B; first += rows_) {
       const Index count = layer_.B - first < rows_ ? layer_.B - first : rows_;

@@ -69,12 +69,7 @@ class DenseStep {
 
   void prepare() const noexcept {
     if (by_dots()) return;
-    for (Index panel = 0; panel < W_.count(); ++panel) {
-      pack_units(W_, panel, 0, n_.I, [&](Index j) {
-        const Index unit = W_.column(panel) + j;
-        return unit < n_.O ? given_ + unit * n_.I : nullptr;
-      });
-    }
+    pack_matrix(W_, 0, W_.count(), given_, n_.O);
   }
 
   // y may be x.

@@ -67,12 +67,7 @@ class ForwardPanels {
       }
     }
     const Range projected = team.share(W_p.count());
-    for (Index panel = projected.begin; panel < projected.end; ++panel) {
-      pack_units(W_p, panel, 0, s.H, [&](Index j) {
-        const Index unit = W_p.column(panel) + j;
-        return unit < s.P ? w.W_p + unit * s.H : nullptr;
-      });
-    }
+    pack_matrix(W_p, projected.begin, projected.end, w.W_p, s.P);
   }
 
  private:

@@ -59,6 +59,17 @@ void pack_units(const Panels<Real>& to, Index panel, Index first, Index count, C
   }
 }
 
+// Fills some panels of a matrix of `rows` rows, each as wide as the panels are deep, whose rows become their columns.
+template <class Real>
+void pack_matrix(const Panels<Real>& to, Index first_panel, Index last_panel, const Real* matrix, Index rows) noexcept {
+  for (Index panel = first_panel; panel < last_panel; ++panel) {
+    pack_units(to, panel, 0, to.depth, [&](Index j) {
+      const Index row = to.column(panel) + j;
+      return row < rows ? matrix + row * to.depth : nullptr;
+    });
+  }
+}
+
 // Fills columns [offset, offset + count) of one k from a row, each times factor[·] where there is one; null is zeros.
 template <class Real>
 void pack_row(const Panels<Real>& to, Index k, Index offset, const Real* row, const Real* factor,
