@@ -5,6 +5,7 @@
 
 #include "arena.hpp"
 #include "tile.hpp"
+#include "transpose.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
 
@@ -35,26 +36,24 @@ Panels<Real> take_panels(Arena<Real>& arena, Index depth, Index columns, Index w
 }
 
 // Fills k = [first, first + count) of one panel whose columns are rows of a row-major matrix: column_at(j) is the row
-// that belongs to the panel's column j, or null for zeros. (Blocks of a cache line: a panel's line holds one k of all
-// lanes.)
+// that belongs to the panel's column j, or null for zeros. (A square of one register's rows at a time, turned about its
+// diagonal.)
 template <class Real, class ColumnAt>
 void pack_units(const Panels<Real>& to, Index panel, Index first, Index count, ColumnAt column_at) noexcept {
-  const Index width = to.vectors_of(panel) * lanes<Real>;
-  Real* target = to.at(panel) + first * width;
-  constexpr Index block = 16;
-  for (Index j = 0; j < width; j += lanes<Real>) {
-    const Real* source[lanes<Real>];
-    for (Index lane = 0; lane < lanes<Real>; ++lane) source[lane] = column_at(j + lane);
-    for (Index k = 0; k < count; k += block) {
-      const Index end = k + block < count ? k + block : count;
-      for (Index lane = 0; lane < lanes<Real>; ++lane) {
-        Real* at = target + j + lane;
-        if (source[lane] == nullptr) {
-          for (Index q = k; q < end; ++q) at[q * width] = Real(0);
-        } else {
-          for (Index q = k; q < end; ++q) at[q * width] = source[lane][q];
-        }
+  constexpr Index L = lanes<Real>;
+  const Index width = to.vectors_of(panel) * L;
+  for (Index j = 0; j < width; j += L) {
+    const Real* source[L];
+    for (Index lane = 0; lane < L; ++lane) source[lane] = column_at(j + lane);
+    Real* target = to.at(panel) + first * width + j;
+    for (Index k = 0; k < count; k += L, target += L * width) {
+      const Index n = k + L < count ? L : count - k;
+      Vector<Real> square[L];
+      for (Index lane = 0; lane < L; ++lane) {
+        square[lane] = source[lane] != nullptr ? load_up_to(source[lane] + k, n) : Vector<Real>{};
       }
+      transpose<Real>(square);
+      for (Index q = 0; q < n; ++q) store(target + q * width, square[q]);
     }
   }
 }
