@@ -54,7 +54,7 @@ class Backward {
         tape_(tape),
         above_(errors),
         d(gradients),
-        division_(divide(shape, threads, sizeof(Real), padded<Real>(shape.K))),
+        division_(divide(shape, threads, sizeof(Real), padded<Real>(shape.K), fewest_rows_back(shape))),
         cell_stride_(padded<Real>(shape.H)),
         dz_stride_(row_stride<Real>(shape.K)) {
     W_ = take_panels(arena, s.K, s.I);
@@ -283,17 +283,21 @@ class Backward {
   // Lays out the rows in hand for the gradients' products.
   void lay_out(Range mine, const Scratch& t_, const Scratch& own) const noexcept {
     const LaidOut<Real>& to = t_.laid_out;
+    const Real* all_dz = t_.dz + mine.begin * dz_stride_;
+    if (d.db != nullptr) add_rows(own.db, all_dz, mine.count(), dz_stride_, s.K);
+    if (d.dW != nullptr || wants_recurrent()) to.dz.pack(mine.begin, mine.end, all_dz, dz_stride_);
+    if (s.projection && d.dW_p != nullptr) {
+      const Index stride = padded<Real>(s.P);
+      to.dh_hat.pack(mine.begin, mine.end, t_.dh_hat + mine.begin * stride, stride);
+    }
     for (Index m = mine.begin; m < mine.end; ++m) {
       const Index row = t_.row_ids[m], t = row / s.B, b = row % s.B;
-      const Real* dz = t_.dz + m * dz_stride_;
-      if (d.db != nullptr) add_if(own.db, dz, s.K);
-      if (d.dW != nullptr || wants_recurrent()) to.dz.pack(m, dz);
       if (d.dW != nullptr) {
         pack_row<Real>(to.x, m, 0, in.x + row * s.I, nullptr, s.I);
         pad_row(to.x, m, s.I);
       }
       if (wants_recurrent()) lay_out_read(to.read, m, t, b);
-      if (s.projection && d.dW_p != nullptr) lay_out_projection(to, m, row, t_.dh_hat + m * padded<Real>(s.P));
+      if (s.projection && d.dW_p != nullptr) lay_out_projected(to.m, m, row);
     }
   }
 
@@ -311,22 +315,21 @@ class Backward {
     pad_row(to, m, read_width(s));
   }
 
-  // dĥ and m = E o ⊙ a
-  void lay_out_projection(const LaidOut<Real>& to, Index m, Index row, const Real* dh_hat) const noexcept {
-    to.dh_hat.pack(m, dh_hat);
+  // m = E o ⊙ a
+  void lay_out_projected(const Panels<Real>& to, Index m, Index row) const noexcept {
     const Real* o = s.o.there ? tape_.gates + row * s.K + s.o.row : nullptr;
     const Real* a = tape_.a + row * s.H;
     if (o == nullptr || s.C == 1) {
-      pack_row(to.m, m, 0, a, o, s.H);
+      pack_row(to, m, 0, a, o, s.H);
     } else {
       for (Index n = 0; n < s.N; ++n) {
         for (Index j = n * s.C; j < (n + 1) * s.C; ++j) {
           const Real scaled = a[j] * o[n];
-          pack_row<Real>(to.m, m, j, &scaled, nullptr, 1);
+          pack_row<Real>(to, m, j, &scaled, nullptr, 1);
         }
       }
     }
-    pad_row(to.m, m, s.H);
+    pad_row(to, m, s.H);
   }
 
   // dx += Wᵀ dz

@@ -98,7 +98,7 @@ class Dense {
       activate_backward<Real>(phi_, v.y + (first + m) * layer_.O, dz, layer_.O);
       add_if<Real>(v.db, dz, layer_.O);
       if (dW == nullptr) continue;
-      dz_.pack(m, dz);
+      dz_.pack(m, m + 1, dz, stride);
       pack_row<Real>(x_, m, 0, v.x + (first + m) * layer_.I, nullptr, layer_.I);
       pad_row(x_, m, layer_.I);
     }

@@ -47,7 +47,7 @@ class Forward {
         tape_(tape),
         packed_(prepared != nullptr),
         panels_(packed_ ? prepared_panels<Real>(shape, prepared) : ForwardPanels<Real>(shape, arena)),
-        division_(divide(shape, threads, sizeof(Real), panels_.W.columns())),
+        division_(divide(shape, threads, sizeof(Real), panels_.W.columns(), fewest_rows)),
         read_stride_(row_stride<Real>(read_width(shape))),
         z_stride_(row_stride<Real>(panels_.W.columns())),
         cell_stride_(padded<Real>(shape.H)) {

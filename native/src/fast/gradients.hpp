@@ -28,6 +28,16 @@ struct LaidOut {
   }
 };
 
+// target += Σ of some rows, a register of columns at a time.
+template <class Real>
+void add_rows(Real* target, const Real* rows, Index count, Index stride, Index columns) noexcept {
+  for_registers<Real>(columns, [&](Index j, Index n) {
+    Vector<Real> sum = load_up_to(target + j, n);
+    for (Index m = 0; m < count; ++m) sum += load_up_to(rows + m * stride + j, n);
+    store_up_to(target + j, sum, n);
+  });
+}
+
 // A thread's share of dD += Aᵀ B over what one thread has laid out.
 template <class Real>
 void add_share(const Team& team, const Columns<Real>& A, const Panels<Real>& B, Index depth, Real* D,

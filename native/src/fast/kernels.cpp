@@ -13,7 +13,7 @@ namespace {
 // The threads that find something to do.
 template <class Real>
 Index occupied(const Shape& s, peephole_pass pass, Index wanted) noexcept {
-  if (pass == PEEPHOLE_BACKWARD || s.B >= wanted || divide(s, wanted, sizeof(Real), s.K).by_units) return wanted;
+  if (pass == PEEPHOLE_BACKWARD || s.B >= wanted || divide(s, wanted, sizeof(Real), s.K, fewest_rows).by_units) return wanted;
   return s.B < 1 ? 1 : s.B;
 }
 

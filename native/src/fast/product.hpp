@@ -38,16 +38,14 @@ struct Groups {
   Index begin(Index group) const noexcept { return rows * group / count(); }
 };
 
-// Shares the next piece of a panel out among the groups that pass over the one in hand: each asks memory for some of
-// it.
+// Shares the next piece of a panel out among the groups that pass over the one in hand: each asks memory for its part
+// of it, a little at every k.
 template <class Real>
 inline void look_ahead(TileRows<Real>& a, const Real* piece, const Real* next, Index bytes, Index group, Index groups,
                        Index depth) noexcept {
-  // Every second line: the neighbour comes with it. Where the groups are many, one line at a time.
-  a.ahead_step = groups < 4 ? 128 : 64;
-  const Index begin = group * depth * a.ahead_step;
-  a.ahead = reinterpret_cast<const unsigned char*>(next) + begin;
-  if (next != nullptr && groups > 1 && begin < bytes) return;
+  a.ahead_step = (bytes + groups * depth - 1) / (groups * depth);
+  a.ahead = reinterpret_cast<const unsigned char*>(next) + group * depth * a.ahead_step;
+  if (next != nullptr && groups > 1) return;
   a.ahead = reinterpret_cast<const unsigned char*>(piece);
   a.ahead_step = 0;
 }
@@ -117,14 +115,24 @@ struct Columns {
   Real* at(Index group) const noexcept { return data + group * tile_rows * depth; }
   Index elements() const noexcept { return groups() * tile_rows * depth; }
 
-  // Column j of row m.
-  void pack(Index m, const Real* row) const noexcept {
-    Index group = 0;
-    for (; (group + 1) * tile_rows <= count; ++group) {
-      Real* target = at(group) + m * tile_rows;
-      for (Index r = 0; r < tile_rows; ++r) target[r] = row[group * tile_rows + r];
+  // Rows [begin, end) from those of a matrix; a few at a time, since every group of columns lies on a page of its own.
+  void pack(Index begin, Index end, const Real* row, Index stride) const noexcept {
+    constexpr Index block = 16;
+    for (Index first = begin; first < end; first += block) {
+      const Index last = first + block < end ? first + block : end;
+      for (Index group = 0; group < groups(); ++group) {
+        const Real* from = row + (first - begin) * stride + group * tile_rows;
+        Real* target = at(group) + first * tile_rows;
+        const Index valid = in_group(group);
+        for (Index m = first; m < last; ++m, from += stride, target += tile_rows) {
+          if (valid == tile_rows) {
+            std::memcpy(target, from, tile_rows * sizeof(Real));
+          } else {
+            for (Index r = 0; r < valid; ++r) target[r] = from[r];
+          }
+        }
+      }
     }
-    for (Index j = group * tile_rows; j < count; ++j) at(group)[m * tile_rows + j - group * tile_rows] = row[j];
   }
 };
 
@@ -133,6 +141,15 @@ Columns<Real> take_columns(Arena<Real>& arena, Index depth, Index count) noexcep
   Columns<Real> columns{nullptr, depth, count};
   columns.data = arena.take(columns.elements());
   return columns;
+}
+
+// Asks memory for some rows of a matrix, ahead of the tile that adds to them.
+template <class Real>
+inline void ask_for(const Real* first, Index rows, Index stride, Index columns) noexcept {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(Real));
+  for (Index r = 0; r < rows; ++r) {
+    for (Index j = 0; j < columns; j += line) __builtin_prefetch(first + r * stride + j, 1, 3);
+  }
 }
 
 // Bytes of the left factor that stay in the second-level cache while the panels pass by.
@@ -153,6 +170,7 @@ void add_outer_piece(const Columns<Real>& A, Index first_group, Index last_group
     for (Index r = 0; r < rows; ++r) a.row[r] = A.at(group) + m * tile_rows + r;
     look_ahead<Real>(a, now, nullptr, 0, 0, 1, 0);
     Real* target = D + group * tile_rows * columns + column;
+    if (group + 1 < last_group) ask_for(target + tile_rows * columns, tile_rows, columns, valid);
     if (valid == width) {
       tile_of<Real>(rows, vectors)(end - m, a, now, target, columns, target, columns);
       continue;

@@ -28,17 +28,24 @@ struct Division {
   }
 };
 
+// A product over fewer rows is not worth the reading of its panels.
+constexpr Index fewest_rows = 64;
+
+// The same on the way back, where every product over some rows reads and writes the gradients of all weights: the
+// larger they are, the more rows they are worth.
+inline Index fewest_rows_back(const Shape& s) noexcept { return std::max(fewest_rows, s.K / 16); }
+
 // Steps are taken together so that what they leave for one product fills part of the second-level cache, but for no
-// fewer rows than a product needs to be worth its panels.
-inline Index steps_together(Index T, Index rows, Index row_bytes) noexcept {
-  constexpr Index bytes = 384 * 1024, fewest_rows = 64;
+// fewer rows than the product needs.
+inline Index steps_together(Index T, Index rows, Index row_bytes, Index fewest) noexcept {
+  constexpr Index bytes = 384 * 1024;
   const Index fitting = bytes / row_bytes;
-  const Index steps = (fitting > fewest_rows ? fitting : fewest_rows) / (rows > 0 ? rows : 1);
+  const Index steps = std::max(fitting, fewest) / (rows > 0 ? rows : 1);
   return std::max<Index>(1, std::min(steps, T));
 }
 
-// `columns`: of one row of z, of real_bytes each.
-inline Division divide(const Shape& s, Index threads, std::size_t real_bytes, Index columns) noexcept {
+// `columns`: of one row of z, of real_bytes each. `fewest`: rows of the products that no step waits for.
+inline Division divide(const Shape& s, Index threads, std::size_t real_bytes, Index columns, Index fewest) noexcept {
   const Index real = static_cast<Index>(real_bytes);
   const Index weight_bytes = s.K * s.P * real;
   // To meet costs less than a microsecond. 64 rows make a large product worth the reading of its weights.
@@ -48,7 +55,7 @@ inline Division divide(const Shape& s, Index threads, std::size_t real_bytes, In
   division.by_units =
       threads > 1 && gates_meet(s) && !s.projection && !s.full_gate_recurrence && blocks >= threads && pays;
   division.rows = division.by_units ? s.B : (s.B + threads - 1) / threads;
-  division.steps = steps_together(s.T, division.rows, columns * real);
+  division.steps = steps_together(s.T, division.rows, columns * real, fewest);
   return division;
 }
 
