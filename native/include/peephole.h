@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PEEPHOLE_ABI_VERSION 2
+#define PEEPHOLE_ABI_VERSION 3
 
 #if defined(__cplusplus)
 #define PEEPHOLE_NOEXCEPT noexcept
@@ -156,7 +156,7 @@ typedef struct peephole_threads {
     const real* dc;     /* [T, B, H] on the cell state of every step */                                   \
   } peephole_errors_##suffix;                                                                             \
                                                                                                           \
-  /* What backward adds to: zero the buffers first. NULL: not wanted. */                                  \
+  /* What backward writes. NULL: not wanted. */                                                           \
   typedef struct peephole_gradients_##suffix {                                                            \
     real* dx;     /* [T, B, I] */                                                                         \
     real* dh0;    /* [B, P] */                                                                            \
@@ -272,17 +272,17 @@ typedef struct peephole_dense {
   int32_t masked;     /* 1: there is a mask M */
 } peephole_dense;
 
-#define PEEPHOLE_DEFINE_DENSE(real, suffix)                                                  \
-  typedef struct peephole_dense_buffers_##suffix {                                           \
-    const real* W;    /* [O, I] */                                                           \
-    const real* b;    /* [O]    or NULL for none */                                          \
-    const real* mask; /* [O, I] M: 1 where there is a connection, else 0; only if masked */  \
-    const real* x;    /* [B, I] */                                                           \
-    real* y;          /* [B, O] written by forward, read by backward */                      \
-    const real* dy;   /* [B, O] backward only */                                             \
-    real* dx;         /* [B, I] backward only, as the rest: added to, or NULL: not wanted */ \
-    real* dW;         /* [O, I] */                                                           \
-    real* db;         /* [O] */                                                              \
+#define PEEPHOLE_DEFINE_DENSE(real, suffix)                                                 \
+  typedef struct peephole_dense_buffers_##suffix {                                          \
+    const real* W;    /* [O, I] */                                                          \
+    const real* b;    /* [O]    or NULL for none */                                         \
+    const real* mask; /* [O, I] M: 1 where there is a connection, else 0; only if masked */ \
+    const real* x;    /* [B, I] */                                                          \
+    real* y;          /* [B, O] written by forward, read by backward */                     \
+    const real* dy;   /* [B, O] backward only */                                            \
+    real* dx;         /* [B, I] backward only, as the rest: written, or NULL: not wanted */ \
+    real* dW;         /* [O, I] */                                                          \
+    real* db;         /* [O] */                                                             \
   } peephole_dense_buffers_##suffix;
 
 PEEPHOLE_DEFINE_DENSE(float, f32)

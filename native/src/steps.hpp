@@ -57,6 +57,24 @@ void copy_or_zero(Real* target, const Real* source, Index count) noexcept {
 }
 
 template <class Real>
+void clear_if(Real* target, Index count) noexcept {
+  if (target != nullptr) copy_or_zero<Real>(target, nullptr, count);
+}
+
+// The gradients of the initial state and of the parameters that work unit by unit, of which there are few.
+template <class Real>
+void clear_small_gradients(const Shape& s, const typename Buffers<Real>::Gradients& d) noexcept {
+  clear_if(d.dh0, s.B * s.P);
+  clear_if(d.dc0, s.B * s.H);
+  clear_if(d.dr0, s.B * s.G);
+  clear_if(d.db, s.K);
+  clear_if(d.dp, s.N > 0 ? s.G / s.N * s.H : 0);
+  clear_if(d.dS, s.G * s.G);
+  clear_if(d.dgain, s.U);
+  clear_if(d.dshift, s.U);
+}
+
+template <class Real>
 void add_if(Real* target, const Real* source, Index count) noexcept {
   if (target == nullptr || source == nullptr) return;
   for (Index j = 0; j < count; ++j) target[j] += source[j];

@@ -29,11 +29,11 @@ double inner(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-// One quantity that the loss is differentiated by: its value, a direction, its gradient.
+// One quantity that the loss is differentiated by: its value, a direction, its gradient, which has to be written.
 struct Variable {
   std::vector<double> value, direction, gradient;
   explicit Variable(std::int64_t count)
-      : value(drawn(count, 0.5)), direction(drawn(count)), gradient(value.size(), 0.0) {}
+      : value(drawn(count, 0.5)), direction(drawn(count)), gradient(value.size(), 7.0) {}
   void move(double by) {
     for (std::size_t k = 0; k < value.size(); ++k) value[k] += by * direction[k];
   }

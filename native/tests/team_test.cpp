@@ -110,7 +110,7 @@ class Trial {
 
   Outcome run(const peephole_threads& threads) const {
     Outcome out;
-    for (int k = 0; k < 22; ++k) out.arrays[k].assign(static_cast<std::size_t>(sizes_[k]), 0.0);
+    for (int k = 0; k < 22; ++k) out.arrays[k].assign(static_cast<std::size_t>(sizes_[k]), k < 10 ? 0.0 : 7.0);
     const auto& w = weights_;
     const peephole_weights_f64 weights{at(w[0]), at(w[1]), at(w[2]), at(w[3]), at(w[4]), at(w[5]), at(w[6]), at(w[7])};
     const peephole_inputs_f64 inputs{

@@ -182,7 +182,7 @@ def threaded_pass(problem: Problem, threads: int, errors: Mapping[str, Array] | 
     sizes, dtype = sizes_of(problem), problem.x.dtype
     tape = threaded_forward(problem, threads)
     shapes = layout.gradient_shapes(problem.spec, sizes, bias="b" in problem.weights)
-    gradients = {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+    gradients = {name: np.full(shape, np.nan, dtype) for name, shape in shapes.items()}
     buffers = {**buffers_of(problem), **tape, **(errors or errors_by_name(problem)), **gradients}
     named, name = addresses(buffers), cast(Dtype, dtype.name)
     run_backward(problem.spec, sizes, name, named, reverse=problem.reverse, threads=threads)

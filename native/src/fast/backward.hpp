@@ -3,7 +3,7 @@
 //   dĥ  = (1 − ζ_h) ⊙ dh      dh⁻ = ζ_h ⊙ dh          dm = W_pᵀ dĥ
 //   dz, dc⁻ = the step of the cell, backward          lstm_backward.hpp, backward_row.hpp
 //   dh⁻ += d_h ⊙ Rᵀ dz        dr⁻ = Sᵀ dz             0 with the truncated error of 1997
-//   dx += Wᵀ dz, and the gradients of the weights     gradients.hpp
+//   dx = Wᵀ dz, and the gradients of the weights     gradients.hpp
 //
 // The products that no step waits for are made over as many steps at a time as the cache holds.
 #pragma once
@@ -78,7 +78,12 @@ class Backward {
   void begin() noexcept {
     sort_rows(in.lengths, s.B, sorted_);
     copy_or_zero<Real>(zeros_, nullptr, widest());
-    if (s.full_gate_recurrence) copy_or_zero<Real>(dRS_, nullptr, s.K * read_width(s));
+    clear_small_gradients<Real>(s, d);
+    if (s.full_gate_recurrence || s.rows() == 0) clear_if(d.dR, s.K * s.P);
+    if (s.rows() > 0) return;
+    clear_if(d.dW, s.K * s.I);
+    clear_if(d.dW_p, s.P * s.H);
+    if (s.full_gate_recurrence) clear_if(dRS_, s.K * read_width(s));
   }
 
   // Called by every thread of the team.
@@ -89,6 +94,7 @@ class Backward {
     if (!division_.by_units || team.rank == 0) {
       deal_rows(team, division_, in.lengths != nullptr, sorted_, rows, slots_);
       load_errors(rows);
+      clear_input_beyond_lengths(rows);
     }
     const Scratch own = scratch_of(team.rank);
     copy_or_zero<Real>(own.units.dp, nullptr, gates(s) * own.units.dp_stride);
@@ -152,6 +158,14 @@ class Backward {
     }
   }
 
+  void clear_input_beyond_lengths(Range rows) const noexcept {
+    if (in.lengths == nullptr || d.dx == nullptr) return;
+    for (Index slot = rows.begin; slot < rows.end; ++slot) {
+      const Index b = slots_[slot];
+      for (Index t = in.lengths[b]; t < s.T; ++t) copy_or_zero<Real>(d.dx + (t * s.B + b) * s.I, nullptr, s.I);
+    }
+  }
+
   // What has come back to the initial state.
   void leave_errors(Range rows) const noexcept {
     for (Index slot = rows.begin; slot < rows.end; ++slot) {
@@ -178,15 +192,17 @@ class Backward {
         run_step(team, t, rows.begin, at_work, count, t_, own);
         count += at_work;
       }
-      end = begin;
       const Range mine = division_.by_units ? team.share(count) : Range{0, count};
       if (division_.by_units) team.wait();
       if (!division_.by_units || team.rank == 0) *t_.count = count;
       lay_out(mine, t_, own);
       leave_input(mine, t_);
       team.wait();
-      for (Index rank = 0; rank < (division_.by_units ? 1 : team.size); ++rank) add_products(team, scratch_of(rank));
+      for (Index rank = 0; rank < (division_.by_units ? 1 : team.size); ++rank) {
+        add_products(team, scratch_of(rank), end == s.T && rank == 0);
+      }
       team.wait();
+      end = begin;
     }
   }
 
@@ -332,7 +348,7 @@ class Backward {
     pad_row(to, m, s.H);
   }
 
-  // dx += Wᵀ dz
+  // dx = Wᵀ dz
   void leave_input(Range mine, const Scratch& t_) const noexcept {
     if (d.dx == nullptr) return;
     const Index columns = W_.columns();
@@ -341,21 +357,23 @@ class Backward {
         W_, Walk{0, W_.count()}, mine.count(), [&](Index q) { return t_.dz + (mine.begin + q) * dz_stride_; }, zeros_,
         dx, columns);
     for (Index m = mine.begin; m < mine.end; ++m) {
-      add_if<Real>(d.dx + t_.row_ids[m] * s.I, t_.dx + m * columns, s.I);
+      copy_or_zero<Real>(d.dx + t_.row_ids[m] * s.I, t_.dx + m * columns, s.I);
     }
   }
 
-  // This thread's share of the gradients of the weights over what one thread has laid out.
-  void add_products(const Team& team, const Scratch& from) const noexcept {
+  // This thread's share of the gradients of the weights over what one thread has laid out; first: they hold nothing
+  // yet.
+  void add_products(const Team& team, const Scratch& from, bool first) const noexcept {
     const LaidOut<Real>& laid_out = from.laid_out;
     const Index depth = *from.count;
-    add_share(team, laid_out.dz, laid_out.x, depth, d.dW, s.I);
+    const Real* zeros = first ? zeros_ : nullptr;
+    add_share(team, laid_out.dz, laid_out.x, depth, zeros, d.dW, s.I);
     if (s.full_gate_recurrence) {
-      if (wants_recurrent()) add_share(team, laid_out.dz, laid_out.read, depth, dRS_, read_width(s));
+      if (wants_recurrent()) add_share(team, laid_out.dz, laid_out.read, depth, zeros, dRS_, read_width(s));
     } else {
-      add_share(team, laid_out.dz, laid_out.read, depth, d.dR, s.P);
+      add_share(team, laid_out.dz, laid_out.read, depth, zeros, d.dR, s.P);
     }
-    if (s.projection) add_share(team, laid_out.dh_hat, laid_out.m, depth, d.dW_p, s.H);
+    if (s.projection) add_share(team, laid_out.dh_hat, laid_out.m, depth, zeros, d.dW_p, s.H);
   }
 
   // Gathers what the threads have for themselves.

@@ -1,7 +1,7 @@
 // One layer of neurons (000 eq. 3-14).
 //
 //   z  = (W ⊙ M) x + b      y  = φ(z)
-//   dz = dy ⊙ φ'(z)         dW += M ⊙ Σ dz xᵀ    db += Σ dz    dx += (W ⊙ M)ᵀ dz
+//   dz = dy ⊙ φ'(z)         dW = M ⊙ Σ dz xᵀ     db = Σ dz     dx = (W ⊙ M)ᵀ dz
 #pragma once
 
 #include "gradients.hpp"
@@ -63,11 +63,12 @@ class Dense {
       pad_row(W_, k, layer_.I);
     }
     Real* dW = layer_.masked != 0 && v.dW != nullptr ? dW_ : v.dW;
-    if (dW != v.dW) copy_or_zero<Real>(dW, nullptr, layer_.O * layer_.I);
+    clear_if(dW, layer_.O * layer_.I);
+    clear_if(v.db, layer_.O);
     for (Index first = 0; first < layer_.B; first += rows_) {
       backward_rows(first, layer_.B - first < rows_ ? layer_.B - first : rows_, dW);
     }
-    for (Index k = 0; dW != v.dW && k < layer_.O * layer_.I; ++k) v.dW[k] += dW[k] * v.mask[k];
+    for (Index k = 0; dW != v.dW && k < layer_.O * layer_.I; ++k) v.dW[k] = dW[k] * v.mask[k];
   }
 
  private:
@@ -102,11 +103,11 @@ class Dense {
       pack_row<Real>(x_, m, 0, v.x + (first + m) * layer_.I, nullptr, layer_.I);
       pad_row(x_, m, layer_.I);
     }
-    if (dW != nullptr) add_outer_product(dz_, 0, dz_.groups(), x_, count, dW, layer_.I);
+    if (dW != nullptr) add_outer_product<Real>(dz_, 0, dz_.groups(), x_, count, nullptr, dW, layer_.I);
     if (v.dx == nullptr) return;
     copy_or_zero<Real>(dx_, nullptr, count * columns);
     make_product<Real>(W_, Walk{0, W_.count()}, count, [&](Index m) { return z_ + m * stride; }, nullptr, dx_, columns);
-    for (Index m = 0; m < count; ++m) add_if<Real>(v.dx + (first + m) * layer_.I, dx_ + m * columns, layer_.I);
+    for (Index m = 0; m < count; ++m) copy_or_zero<Real>(v.dx + (first + m) * layer_.I, dx_ + m * columns, layer_.I);
   }
 
   const peephole_dense& layer_;

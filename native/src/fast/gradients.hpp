@@ -38,13 +38,13 @@ void add_rows(Real* target, const Real* rows, Index count, Index stride, Index c
   });
 }
 
-// A thread's share of dD += Aᵀ B over what one thread has laid out.
+// A thread's share of dD += Aᵀ B over what one thread has laid out; with zeros, of dD = Aᵀ B.
 template <class Real>
-void add_share(const Team& team, const Columns<Real>& A, const Panels<Real>& B, Index depth, Real* D,
+void add_share(const Team& team, const Columns<Real>& A, const Panels<Real>& B, Index depth, const Real* zeros, Real* D,
                Index columns) noexcept {
-  if (D == nullptr || depth == 0) return;
+  if (D == nullptr || (depth == 0 && zeros == nullptr)) return;
   const Range groups = team.share(A.groups());
-  add_outer_product(A, groups.begin, groups.end, B, depth, D, columns);
+  add_outer_product(A, groups.begin, groups.end, B, depth, zeros, D, columns);
 }
 
 // target += Σ of what the threads have, for a thread's share of `count` elements.

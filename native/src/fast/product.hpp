@@ -39,15 +39,15 @@ struct Groups {
 };
 
 // Shares the next piece of a panel out among the groups that pass over the one in hand: each asks memory for its part
-// of it, a little at every k.
+// of it, a little at every k. One group alone, or the last piece, asks for nothing.
 template <class Real>
 inline void look_ahead(TileRows<Real>& a, const Real* piece, const Real* next, Index bytes, Index group, Index groups,
                        Index depth) noexcept {
-  a.ahead_step = (bytes + groups * depth - 1) / (groups * depth);
-  a.ahead = reinterpret_cast<const unsigned char*>(next) + group * depth * a.ahead_step;
-  if (next != nullptr && groups > 1) return;
   a.ahead = reinterpret_cast<const unsigned char*>(piece);
   a.ahead_step = 0;
+  if (next == nullptr || groups < 2 || depth < 1) return;
+  a.ahead_step = (bytes + groups * depth - 1) / (groups * depth);
+  a.ahead = reinterpret_cast<const unsigned char*>(next) + group * depth * a.ahead_step;
 }
 
 // Some of a matrix's panels, in order or turned round. Steps that go through the weights forward and backward in turn
@@ -155,10 +155,11 @@ inline void ask_for(const Real* first, Index rows, Index stride, Index columns) 
 // Bytes of the left factor that stay in the second-level cache while the panels pass by.
 constexpr Index block_bytes = 512 * 1024;
 
-// D[j, ·] += Σ_m A[m, j] B[m, ·] for the columns j of some groups of A and one piece of a panel.
+// D[j, ·] += Σ_m A[m, j] B[m, ·] for the columns j of some groups of A and one piece of a panel; with a row of zeros,
+// =.
 template <class Real>
 void add_outer_piece(const Columns<Real>& A, Index first_group, Index last_group, const Panels<Real>& B, Index panel,
-                     Index m, Index end, Real* D, Index columns) noexcept {
+                     Index m, Index end, const Real* zeros, Real* D, Index columns) noexcept {
   Real edge[tile_rows * tile_columns<Real>];
   const Index vectors = B.vectors_of(panel), width = vectors * lanes<Real>, column = B.column(panel);
   const Index valid = columns - column < width ? columns - column : width;
@@ -172,32 +173,35 @@ void add_outer_piece(const Columns<Real>& A, Index first_group, Index last_group
     Real* target = D + group * tile_rows * columns + column;
     if (group + 1 < last_group) ask_for(target + tile_rows * columns, tile_rows, columns, valid);
     if (valid == width) {
-      tile_of<Real>(rows, vectors)(end - m, a, now, target, columns, target, columns);
+      const Real* from = zeros != nullptr ? zeros : target;
+      tile_of<Real>(rows, vectors)(end - m, a, now, from, zeros != nullptr ? 0 : columns, target, columns);
       continue;
     }
     for (Index j = 0; j < rows * width; ++j) edge[j] = Real(0);
     tile_of<Real>(rows, vectors)(end - m, a, now, edge, width, edge, width);
     for (Index r = 0; r < rows; ++r) {
-      for (Index j = 0; j < valid; ++j) target[r * columns + j] += edge[r * width + j];
+      Real* row = target + r * columns;
+      for (Index j = 0; j < valid; ++j) row[j] = (zeros != nullptr ? Real(0) : row[j]) + edge[r * width + j];
     }
   }
 }
 
-// D[j, ·] += Σ_m A[m, j] B[m, ·] for the columns j of some groups of A; D has `columns` columns, which B pads.
+// D[j, ·] += Σ_m A[m, j] B[m, ·] for the columns j of some groups of A; D has `columns` columns, which B pads. With a
+// row of zeros, D holds nothing yet and is written.
 template <class Real>
 void add_outer_product(const Columns<Real>& A, Index first_group, Index last_group, const Panels<Real>& B, Index depth,
-                       Real* D, Index columns) noexcept {
-  const Index group_bytes = depth * tile_rows * static_cast<Index>(sizeof(Real));
+                       const Real* zeros, Real* D, Index columns) noexcept {
+  const Index group_bytes = (depth > 0 ? depth : 1) * tile_rows * static_cast<Index>(sizeof(Real));
   const Index block = block_bytes > group_bytes ? block_bytes / group_bytes : 1;
   for (Index group = first_group; group < last_group; group += block) {
     const Index end_group = group + block < last_group ? group + block : last_group;
     for (Index panel = 0; panel < B.count(); ++panel) {
       const Index width = B.vectors_of(panel) * lanes<Real>;
       const Index most = piece_bytes / (width * static_cast<Index>(sizeof(Real)));
-      const Index pieces = (depth + most - 1) / most;
+      const Index pieces = depth > most ? (depth + most - 1) / most : 1;
       for (Index piece = 0; piece < pieces; ++piece) {
-        add_outer_piece(A, group, end_group, B, panel, depth * piece / pieces, depth * (piece + 1) / pieces, D,
-                        columns);
+        add_outer_piece(A, group, end_group, B, panel, depth * piece / pieces, depth * (piece + 1) / pieces,
+                        piece == 0 ? zeros : nullptr, D, columns);
       }
     }
   }

@@ -37,6 +37,9 @@ class Dense {
     copy_or_zero(dz_, v.dy, layer_.B * layer_.O);
     activate_backward<Real>(phi_, v.y, dz_, layer_.B * layer_.O);
     const Matrix<const Real> dz{dz_, layer_.B, layer_.O, layer_.O};
+    clear_if(v.dW, layer_.O * layer_.I);
+    clear_if(v.db, layer_.O);
+    clear_if(v.dx, layer_.B * layer_.I);
     if (v.dW != nullptr) add_weight_gradient(dz);
     if (v.db != nullptr) add_rows(dz, v.db);
     if (v.dx != nullptr) add_carried_back(dz, connected(), dense_matrix(v.dx, layer_.B, layer_.I));

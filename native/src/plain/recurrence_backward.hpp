@@ -43,6 +43,11 @@ class Backward {
   }
 
   void run() noexcept {
+    clear_small_gradients<Real>(s, d);
+    clear_if(d.dx, s.rows() * s.I);
+    clear_if(d.dW, s.K * s.I);
+    clear_if(d.dR, s.K * s.P);
+    clear_if(d.dW_p, s.P * s.H);
     copy_or_zero(dh_, above_.dh_n, s.B * s.P);
     if (!s.rnn) copy_or_zero(dc_, above_.dc_n, s.B * s.H);
     if (s.full_gate_recurrence) copy_or_zero(dr_, above_.dr_n, s.B * s.G);

@@ -70,7 +70,7 @@ def dense_backward(
     if choose_backend(backend) == "reference":
         wide = (buffers[name].astype(np.float64) for name in ("x", "y", "dy"))
         return LayerGradients(*(q.astype(x.dtype) for q in equations.layer_backward(_wide(layer), *wide)))
-    gradients = {"dx": np.zeros((B, I), x.dtype), "dW": np.zeros((O, I), x.dtype), "db": np.zeros(O, x.dtype)}
+    gradients = {"dx": np.empty((B, I), x.dtype), "dW": np.empty((O, I), x.dtype), "db": np.empty(O, x.dtype)}
     run_dense_backward(layer.activation, sizes, _dtype(x), _addresses(buffers | gradients))
     return LayerGradients(x=gradients["dx"], W=gradients["dW"], b=gradients["db"])
 

@@ -60,7 +60,7 @@ GRADIENTS = {
     "dr0": "B G",
     **{f"d{letter}": dimensions for letter, dimensions in WEIGHTS.items()},
 }
-"""What the backward pass adds to: zero them first. All may be left out."""
+"""What the backward pass writes. All may be left out."""
 
 DIMENSIONS: Mapping[str, str] = MappingProxyType({**WEIGHTS, **INPUTS, **TAPE, **ERRORS, **GRADIENTS})
 """The dimensions of every buffer, by name."""
@@ -122,7 +122,7 @@ def error_shapes(spec: CellSpec, sizes: Sizes) -> Shapes:
 
 @lru_cache(maxsize=256)
 def gradient_shapes(spec: CellSpec, sizes: Sizes, *, bias: bool = True) -> Shapes:
-    """What the backward pass adds to."""
+    """What the backward pass may be asked for."""
     state = ("dx", "dh0", "dc0", "dr0")
     weights = (f"d{letter}" for letter in cell_shapes(spec, sizes.I, sizes.H, bias=bias))
     return _shapes(spec, sizes, {name: GRADIENTS[name] for name in (*state, *weights)})

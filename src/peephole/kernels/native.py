@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "float64"]
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 """The version of ``native/include/peephole.h`` that this code was written for."""
 
 ISA_VARIABLE = "PEEPHOLE_ISA"
@@ -174,9 +174,8 @@ def run_backward(
         sizes: ``T, B, I, H``.
         dtype: of every buffer but ``lengths`` (int64).
         addresses: of the parameters, the inputs, the tape as :func:`run_forward` left it (the final state is not
-            read), the errors and the gradients, by name. Errors left out are zeros, gradients left out not wanted.
-            Every gradient is added to what its buffer holds, ``dx`` and those of the initial state too: zero them
-            first.
+            read), the errors and the gradients, by name. Errors left out are zeros, gradients left out not wanted; the
+            others are written, whatever their buffers hold.
         reverse: as in the forward pass.
         threads: as in the forward pass.
 
@@ -202,8 +201,9 @@ def run_passes(passes: Sequence[Pass], *, threads: int = 1) -> None:
     few = threads <= len(passes) or threads > passes[0].sizes.B
     lender = _lender() if len(passes) > 1 and threads > 1 and few else 0
     if lender:
-        native = core()
-        for status in native.run_beside([_job(one, 1, place) for place, one in enumerate(passes)], lender):
+        workspaces = [_workspace_for(one, 1, place) for place, one in enumerate(passes)]
+        jobs = [(*_arguments(one), own.address, own.bytes) for one, own in zip(passes, workspaces, strict=True)]
+        for status in core().run_beside(jobs, lender):
             check_status(status)
         return
     for one in passes:
@@ -236,8 +236,8 @@ def run_dense_backward(
         activation: ``φ``.
         sizes: rows ``B``, inputs ``I``, outputs ``O``.
         dtype: of every buffer.
-        addresses: those of the forward pass, ``dy`` [B, O], and of the gradients that are wanted, each added to what
-            its buffer holds: ``dx`` [B, I], ``dW`` [O, I], ``db`` [O].
+        addresses: those of the forward pass, ``dy`` [B, O], and of the gradients that are wanted and written:
+            ``dx`` [B, I], ``dW`` [O, I], ``db`` [O].
 
     Raises:
         BackendError: for a missing buffer or a size out of range.
@@ -274,22 +274,22 @@ def cell_of(spec: CellSpec) -> _native.Cell:
 
 
 def _run(one: Pass, threads: int) -> None:
-    native, job = core(), _job(one, threads, 0)
-    check_status(native.run(*job))
-
-
-def _job(one: Pass, threads: int, place: int) -> tuple[Any, ...]:
-    """The arguments of the core for one pass by so many threads, on the kept workspace of that place."""
-    native, cell, real_bytes = core(), cell_of(one.spec), _BYTES[one.dtype]
-    sizes = (*one.sizes, one.spec.proj_size or one.sizes.H)
-    runner = 0
+    native, runner = core(), 0
     if threads > 1:
-        threads = native.worthwhile_threads(cell, *sizes, one.backward, threads)
+        threads = native.worthwhile_threads(*_sized_cell(one), one.backward, threads)
         runner = _lender() if threads > 1 else 0
-    count = threads if runner else 1
-    workspace = _memory(native.workspace_bytes(cell, *sizes, one.backward, real_bytes, count), one.sizes, place)
-    memory = (address_of(workspace), workspace.nbytes)
-    return (cell, *sizes, one.reverse, one.backward, real_bytes == 8, one.addresses, *memory, count, runner)
+    threads = threads if runner else 1
+    workspace = _workspace_for(one, threads, 0)
+    check_status(native.run(*_arguments(one), workspace.address, workspace.bytes, threads, runner))
+
+
+def _sized_cell(one: Pass) -> tuple[Any, ...]:
+    return (cell_of(one.spec), *one.sizes, one.spec.proj_size or one.sizes.H)
+
+
+def _arguments(one: Pass) -> tuple[Any, ...]:
+    """What the core is told of a pass, the memory and the threads apart."""
+    return (*_sized_cell(one), one.reverse, one.backward, _BYTES[one.dtype] == 8, one.addresses)
 
 
 class _Process:
@@ -330,34 +330,48 @@ def _run_dense(
     activation: Activation, sizes: tuple[int, int, int], dtype: Dtype, addresses: dict[str, int], *, backward: bool
 ) -> None:
     native, code, masked, real_bytes = core(), ACTIVATION_CODES[activation], "mask" in addresses, _BYTES[dtype]
-    workspace = _memory(native.dense_workspace_bytes(*sizes, code, masked, backward, real_bytes), sizes)
+    workspace = _workspace(native.dense_workspace_bytes(*sizes, code, masked, backward, real_bytes), sizes)
     status = native.run_dense(
-        *sizes, code, masked, backward, real_bytes == 8, addresses, address_of(workspace), workspace.nbytes
+        *sizes, code, masked, backward, real_bytes == 8, addresses, workspace.address, workspace.bytes
     )
     check_status(status)
+
+
+class _Workspace:
+    """Scratch memory, its address and its size."""
+
+    def __init__(self, count: int) -> None:
+        self.memory = np.empty(count, np.uint8)
+        self.address, self.bytes = address_of(self.memory), count
 
 
 class _Workspaces(threading.local):
     """The scratch memory of one Python thread, kept from pass to pass: to get it anew costs as much as a small pass."""
 
     def __init__(self) -> None:
-        self.by_place: dict[int, np.ndarray[Any, np.dtype[np.uint8]]] = {}
+        self.by_place: dict[int, _Workspace] = {}
 
 
 _workspaces = _Workspaces()
 _KEPT_BYTES = 1 << 26
+_MOST_BYTES = int(np.iinfo(np.intp).max)
 
 
-def _memory(count: int, sizes: tuple[int, ...], place: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    if count > np.iinfo(np.intp).max:
-        raise BackendError(f"kernels: the core refused the sizes {tuple(sizes)}; they do not suit the cell")
+def _workspace_for(one: Pass, threads: int, place: int) -> _Workspace:
+    count = core().workspace_bytes(*_sized_cell(one), one.backward, _BYTES[one.dtype], threads)
+    return _workspace(count, one.sizes, place)
+
+
+def _workspace(count: int, sizes: tuple[int, ...], place: int = 0) -> _Workspace:
     kept = _workspaces.by_place.get(place)
-    if kept is not None and count <= kept.size:
+    if kept is not None and count <= kept.bytes:
         return kept
-    memory = np.empty(count, np.uint8)
+    if count > _MOST_BYTES:
+        raise BackendError(f"kernels: the core refused the sizes {tuple(sizes)}; they do not suit the cell")
+    workspace = _Workspace(count)
     if count <= _KEPT_BYTES:
-        _workspaces.by_place[place] = memory
-    return memory
+        _workspaces.by_place[place] = workspace
+    return workspace
 
 
 def check_status(status: int) -> None:

@@ -156,7 +156,7 @@ def _backward_native(
     call: Call, spec: CellSpec, weights: dict[str, Array], tape: Tape, errors: dict[str, Array]
 ) -> Gradients:
     shapes = layout.gradient_shapes(spec, call.sizes, bias="b" in weights)
-    gradients = {name: np.zeros(shape, call.dtype) for name, shape in shapes.items()}
+    gradients = {name: np.empty(shape, call.dtype) for name, shape in shapes.items()}
     buffers = {**weights, **_checked_tape(call, spec, tape), **errors, **gradients}
     run_backward(spec, call.sizes, call.dtype_name, _addresses(buffers), reverse=tape.reverse)
     return Gradients(
