@@ -9,7 +9,9 @@ graph, and run side by side where there are threads for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -29,8 +31,47 @@ _MASKS = ("zoneout_h", "zoneout_c", "drop_h", "drop_g")
 _SHOWN = ("gates", "c")
 _OUTPUTS = ("y", *_FINAL, *_SHOWN)
 _ERRORS = ("dy", "dh_n", "dc_n", "dr_n", "dgates", "dc")
+_GRADIENTS = {name: f"d{name}" for name in ("x", *_STATE, *layout.WEIGHTS)} | {"b_h": "db"}
+_LINE = 16  # elements that no two parts of the tape share: a cache line at least
+
+_HIDDEN = "hidden"
 
 Buffers = dict[str, Tensor]
+
+
+class _Plan(NamedTuple):
+    """What of a call follows from its cell, sizes and names alone.
+
+    Attributes:
+        expected: the shape that each tensor and each constant must have.
+        shown: what of the tape is given out, and its shapes.
+        hidden: what is kept for the way back alone, one behind the other in one tensor, and where each begins.
+        hidden_count: the elements of that tensor.
+        gradients: the shape of each tensor's gradient.
+    """
+
+    expected: Mapping[str, tuple[int, ...]]
+    shown: Mapping[str, tuple[int, ...]]
+    hidden: Mapping[str, int]
+    hidden_count: int
+    gradients: Mapping[str, tuple[int, ...]]
+
+
+@lru_cache(maxsize=256)
+def _plan(spec: CellSpec, sizes: layout.Sizes, want_states: bool) -> _Plan:
+    inputs = layout.input_shapes(spec, sizes)
+    weights = layout.weight_shapes(spec, sizes)
+    tape = layout.tape_shapes(spec, sizes)
+    given = {"y", *_FINAL, *(_SHOWN if want_states else ())}
+    shown = {name: shape for name, shape in tape.items() if name in given}
+    hidden: dict[str, int] = {}
+    count = 0
+    for name, shape in tape.items():
+        if name not in shown:
+            hidden[name] = count
+            count += -(-math.prod(shape) // _LINE) * _LINE
+    expected = {**inputs, **weights, "b_h": weights["b"]}
+    return _Plan(expected, shown, hidden, count, {name: shape for name, shape in expected.items() if name != "lengths"})
 
 
 class _Call(NamedTuple):
@@ -43,6 +84,7 @@ class _Call(NamedTuple):
         want_states: whether gates and cells of every step are given out.
         constants: lengths and masks, as far as there are such.
         names: of the tensors that follow, as in :mod:`peephole.kernels.layout`; ``b_h`` is added to ``b``.
+        plan: what follows from the above.
     """
 
     spec: CellSpec
@@ -51,11 +93,7 @@ class _Call(NamedTuple):
     want_states: bool
     constants: Buffers
     names: tuple[str, ...]
-
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """What of the tape is kept where nothing is carried back."""
-        return ("y", *_FINAL, *_SHOWN) if self.want_states else ("y", *_FINAL)
+    plan: _Plan
 
 
 def run_layer(cells: Sequence[CellInputs]) -> list[CellRun]:
@@ -95,8 +133,9 @@ def _prepared(inputs: CellInputs) -> tuple[_Call, list[Tensor]]:
     constants = _named(("lengths", *_MASKS), (inputs.lengths, *inputs.masks))
     steps, batch, features = inputs.x.shape
     sizes = layout.Sizes(steps, batch, features, inputs.hidden_size)
-    _check_memory(inputs, sizes, variables | constants)
-    call = _Call(inputs.spec, sizes, inputs.reverse, inputs.want_states, _dense(constants), tuple(variables))
+    plan = _plan(inputs.spec, sizes, inputs.want_states)
+    _check_memory(inputs.x.dtype, plan, variables | constants)
+    call = _Call(inputs.spec, sizes, inputs.reverse, inputs.want_states, _dense(constants), tuple(variables), plan)
     return call, list(variables.values())
 
 
@@ -120,11 +159,7 @@ class _Layer(torch.autograd.Function):
         context.save_for_backward(*(q for one in saved for q in one.values()))
         context.calls, context.saved_names = calls, [tuple(one) for one in saved]
         context.set_materialize_grads(False)
-        return tuple(
-            tape.get(name) if name in call.kept else None
-            for call, tape in zip(calls, tapes, strict=True)
-            for name in _OUTPUTS
-        )
+        return tuple(tape.get(name) for tape in tapes for name in _OUTPUTS)
 
     @staticmethod
     @first_derivative_only
@@ -155,19 +190,13 @@ class _Back(NamedTuple):
     wanted: list[str]
 
 
-def _check_memory(inputs: CellInputs, sizes: layout.Sizes, buffers: Buffers) -> None:
+def _check_memory(dtype: torch.dtype, plan: _Plan, buffers: Buffers) -> None:
     """Let no tensor reach the kernels, which see addresses alone, that is not what they take it for."""
-    x, weights = inputs.x, inputs.weights
-    shapes = {
-        **layout.weight_shapes(inputs.spec, sizes, bias="b" in weights),
-        **layout.input_shapes(inputs.spec, sizes),
-    }
     for name, q in buffers.items():
-        shape = shapes["b" if name == "b_h" else name]
-        dtype = torch.int64 if name == "lengths" else x.dtype
-        if q.shape != shape or q.dtype != dtype or not q.is_cpu:
+        wanted = torch.int64 if name == "lengths" else dtype
+        if q.shape != plan.expected[name] or q.dtype != wanted or not q.is_cpu:
             raise ArgumentError(
-                f"peephole.nn: {name} must be of shape {shape}, {dtype}, on the CPU "
+                f"peephole.nn: {name} must be of shape {plan.expected[name]}, {wanted}, on the CPU "
                 f"(got {tuple(q.shape)}, {q.dtype}, {q.device}); give all parameters the dtype and device of the input"
             )
 
@@ -175,7 +204,7 @@ def _check_memory(inputs: CellInputs, sizes: layout.Sizes, buffers: Buffers) -> 
 def _split(calls: Sequence[_Call], tensors: Sequence[Tensor]) -> list[Buffers]:
     """The tensors of every call by name, dense, with the two bias terms as one."""
     rest = iter(tensors)
-    parts = [{name: next(rest).detach().contiguous() for name in call.names} for call in calls]
+    parts = [{name: next(rest).contiguous() for name in call.names} for call in calls]
     for own in parts:
         second = own.pop("b_h", None)
         if second is not None:
@@ -188,9 +217,12 @@ def _forward(calls: Sequence[_Call], buffers: Sequence[Buffers], *, keep_all: bo
     tapes: list[Buffers] = []
     passes: list[native.Pass] = []
     for call, own in zip(calls, buffers, strict=True):
-        shapes, x = layout.tape_shapes(call.spec, call.sizes), own["x"]
-        tape = {name: x.new_empty(shape) for name, shape in shapes.items() if keep_all or name in call.kept}
+        x = own["x"]
+        tape = {name: x.new_empty(shape) for name, shape in call.plan.shown.items()}
         addresses = _addresses(own, call.constants, tape)
+        if keep_all:
+            tape[_HIDDEN] = x.new_empty(call.plan.hidden_count)
+            addresses |= _hidden_addresses(call.plan, tape[_HIDDEN])
         passes.append(native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward=False))
         tapes.append(tape)
     native.run_passes(passes, threads=torch.get_num_threads())
@@ -202,17 +234,21 @@ def _backward(jobs: Sequence[_Back]) -> list[Buffers]:
     found: list[Buffers] = []
     passes: list[native.Pass] = []
     for call, saved, errors, wanted in jobs:
-        shapes = {**layout.gradient_shapes(call.spec, call.sizes)}
-        x = saved["x"]
-        gradients = {name: x.new_zeros(shapes[f"d{name}"]) for name in wanted if name != "b_h"}
+        x, hidden = saved["x"], saved.pop(_HIDDEN)
+        gradients = {name: x.new_empty(call.plan.gradients[name]) for name in wanted if name != "b_h"}
         if "b_h" in wanted:
-            gradients["b_h"] = gradients.setdefault("b", x.new_zeros(shapes["db"]))
-        addresses = _addresses(saved, call.constants, errors)
-        addresses |= {f"d{name}": q.data_ptr() for name, q in gradients.items() if name != "b_h"}
+            gradients["b_h"] = gradients.get("b", x.new_empty(call.plan.gradients["b"]))
+        addresses = _addresses(saved, call.constants, errors) | _hidden_addresses(call.plan, hidden)
+        addresses |= {_GRADIENTS[name]: q.data_ptr() for name, q in gradients.items()}
         passes.append(native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward=True))
         found.append(gradients)
     native.run_passes(passes, threads=torch.get_num_threads())
     return found
+
+
+def _hidden_addresses(plan: _Plan, hidden: Tensor) -> dict[str, int]:
+    start, size = hidden.data_ptr(), hidden.element_size()
+    return {name: start + at * size for name, at in plan.hidden.items()}
 
 
 def _named(names: Sequence[str], tensors: Iterable[Tensor | None]) -> Buffers:

@@ -153,7 +153,10 @@ class Recurrent(torch.nn.Module, abc.ABC):
     ) -> Outcome:
         """Check the arguments, run the stack, and bring the results into the user's layout."""
         owner = type(self).__name__
-        parameters = {name: cast(Tensor, getattr(self, name)) for name in self._parameter_names}
+        own = cast(
+            "dict[str, Tensor]", self._parameters
+        )  # quicker than getattr, which serves what took a parameter's place
+        parameters = {name: own[name] if name in own else getattr(self, name) for name in self._parameter_names}
         first = parameters[self._parameter_names[0]]
         packed = input if isinstance(input, PackedSequence) else None
         if packed is not None and lengths is not None:

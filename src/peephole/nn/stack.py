@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from peephole.nn.cell import CellEngine, CellInputs, CellMasks, CellRun, CellState, draw_masks
 from peephole.spec import RecurrentSpec
-from peephole.weights import MODULE_NAMES, suffix
+from peephole.weights import MODULE_NAMES, cell_shapes, suffix
 
 
 class StackRun(NamedTuple):
@@ -79,11 +80,16 @@ def cell_parameters(
     spec: RecurrentSpec, parameters: Mapping[str, Tensor], layer: int, direction: int
 ) -> dict[str, Tensor]:
     """One cell's parameters by letter; torch's second bias term is ``b_h``."""
+    return {letter: parameters[name] for letter, name in _names(spec, layer, direction)}
+
+
+@lru_cache(maxsize=256)
+def _names(spec: RecurrentSpec, layer: int, direction: int) -> tuple[tuple[str, str], ...]:
+    """Letter and module name of each of a cell's parameters."""
     behind = suffix(layer, direction)
-    weights: dict[str, Tensor] = {}
-    for letter, names in MODULE_NAMES.items():
-        for name, own in zip(names, (letter, f"{letter}_h"), strict=False):
-            parameter = parameters.get(name + behind)
-            if parameter is not None:
-                weights[own] = parameter
-    return weights
+    present = cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias)
+    return tuple(
+        (own, name + behind)
+        for letter in present
+        for own, name in zip((letter, f"{letter}_h"), MODULE_NAMES[letter], strict=False)
+    )
