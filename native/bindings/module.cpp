@@ -99,6 +99,12 @@ Pass pass_of_job(const peephole_cell& cell, const peephole_sizes& sizes, bool ba
                    : forward_pass<float>(cell, sizes, by_name, workspace);
 }
 
+// T, B, I, H, P, whether time is reversed and whether the tape is compact.
+peephole_sizes sizes_of(const nb::tuple& sizes) {
+  const auto number = [&](std::size_t at) { return nb::cast<std::int64_t>(sizes[at]); };
+  return {number(0), number(1), number(2), number(3), number(4), nb::cast<bool>(sizes[5]), nb::cast<bool>(sizes[6])};
+}
+
 // Independent passes, each by a thread of its own; one after the other where the threads do not come.
 std::vector<int> run_beside(const nb::list& jobs, Address runner) {
   struct Jobs {
@@ -108,11 +114,9 @@ std::vector<int> run_beside(const nb::list& jobs, Address runner) {
   Jobs all;
   for (const nb::handle one : jobs) {
     const nb::tuple job = nb::cast<nb::tuple>(one);
-    const auto number = [&](std::size_t at) { return nb::cast<std::int64_t>(job[at]); };
-    const peephole_sizes sizes{number(1), number(2), number(3), number(4), number(5), nb::cast<bool>(job[6])};
-    all.passes.push_back(pass_of_job(nb::cast<const peephole_cell&>(job[0]), sizes, nb::cast<bool>(job[7]),
-                                     nb::cast<bool>(job[8]), nb::cast<nb::dict>(job[9]),
-                                     workspace_at(nb::cast<Address>(job[10]), nb::cast<std::size_t>(job[11]))));
+    all.passes.push_back(pass_of_job(nb::cast<const peephole_cell&>(job[0]), sizes_of(nb::cast<nb::tuple>(job[1])),
+                                     nb::cast<bool>(job[2]), nb::cast<bool>(job[3]), nb::cast<nb::dict>(job[4]),
+                                     workspace_at(nb::cast<Address>(job[5]), nb::cast<std::size_t>(job[6]))));
   }
   all.status.resize(all.passes.size());
   const nb::gil_scoped_release released;
@@ -174,23 +178,21 @@ void bind_cell(nb::module_& m) {
 }
 
 void bind_passes(nb::module_& m) {
-  m.def("workspace_bytes", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H,
-                              std::int64_t P, bool backward, std::size_t real_bytes, std::int32_t threads) {
-    const peephole_sizes sizes{T, B, I, H, P, 0};
-    return peephole_workspace_bytes(&cell, &sizes, pass_of(backward), real_bytes, threads);
+  m.def("workspace_bytes", [](const peephole_cell& cell, const nb::tuple& sizes, bool backward, std::size_t real_bytes,
+                              std::int32_t threads) {
+    const peephole_sizes all = sizes_of(sizes);
+    return peephole_workspace_bytes(&cell, &all, pass_of(backward), real_bytes, threads);
   });
-  m.def("worthwhile_threads", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I,
-                                 std::int64_t H, std::int64_t P, bool backward, std::int32_t most) {
-    const peephole_sizes sizes{T, B, I, H, P, 0};
-    return peephole_worthwhile_threads(&cell, &sizes, pass_of(backward), most);
+  m.def("worthwhile_threads", [](const peephole_cell& cell, const nb::tuple& sizes, bool backward, std::int32_t most) {
+    const peephole_sizes all = sizes_of(sizes);
+    return peephole_worthwhile_threads(&cell, &all, pass_of(backward), most);
   });
-  m.def("run", [](const peephole_cell& cell, std::int64_t T, std::int64_t B, std::int64_t I, std::int64_t H,
-                  std::int64_t P, bool reverse, bool backward, bool is_double, const nb::dict& addresses,
-                  Address workspace, std::size_t workspace_bytes, std::int32_t thread_count, Address runner) {
-    const peephole_sizes sizes{T, B, I, H, P, reverse};
-    const peephole_workspace memory = workspace_at(workspace, workspace_bytes);
+  m.def("run", [](const peephole_cell& cell, const nb::tuple& sizes, bool backward, bool is_double,
+                  const nb::dict& addresses, Address workspace, std::size_t workspace_bytes, std::int32_t thread_count,
+                  Address runner) {
     const peephole_threads threads{thread_count, reinterpret_cast<Run>(runner), nullptr};
-    const Pass pass = pass_of_job(cell, sizes, backward, is_double, addresses, memory);
+    const Pass pass =
+        pass_of_job(cell, sizes_of(sizes), backward, is_double, addresses, workspace_at(workspace, workspace_bytes));
     const nb::gil_scoped_release released;
     return pass(&threads);
   });

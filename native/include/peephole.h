@@ -83,6 +83,7 @@ typedef struct peephole_cell {
 typedef struct peephole_sizes {
   int64_t T, B, I, H, P; /* P = H without projection, 0 < P < H with it */
   int32_t reverse;       /* 1: time runs from the last valid step of each row to its first */
+  int32_t compact;       /* 1: gates to rstd on the tape hold the valid rows alone, in order of t, then b */
 } peephole_sizes;
 
 /* Scratch memory of one call, and nothing that lives longer. */
@@ -131,8 +132,9 @@ typedef struct peephole_threads {
     const real* drop_g;     /* [B, H]    factor on g in the cell update, or NULL for 1 */                 \
   } peephole_inputs_##suffix;                                                                             \
                                                                                                           \
-  /* What forward writes, and backward reads. Beyond a row's length everything per step is 0. */          \
-  /* Without backward, every pointer up to rstd may be NULL: not kept. */                                 \
+  /* What forward writes, and backward reads. Beyond a row's length y is 0, and nothing else is touched.  \
+   * With sizes.compact the arrays from gates to rstd have one row for each valid step, not T * B.        \
+   * Without backward, every pointer up to rstd may be NULL: not kept. */                                 \
   typedef struct peephole_tape_##suffix {                                                                 \
     real* y;      /* [T, B, P] h of every step */                                                         \
     real* gates;  /* [T, B, K] activations, rows in order */                                              \

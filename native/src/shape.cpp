@@ -28,7 +28,9 @@ bool valid_cell(const peephole_cell& cell) noexcept {
 }
 
 bool valid_sizes(const peephole_cell& cell, const peephole_sizes& sizes) noexcept {
-  if (sizes.T < 0 || sizes.B < 0 || sizes.I < 1 || sizes.H < 1 || !is_flag(sizes.reverse)) return false;
+  if (sizes.T < 0 || sizes.B < 0 || sizes.I < 1 || sizes.H < 1 || !is_flag(sizes.reverse) || !is_flag(sizes.compact)) {
+    return false;
+  }
   if (sizes.H % cell.cells_per_block != 0) return false;
   return cell.projection ? sizes.P > 0 && sizes.P < sizes.H : sizes.P == sizes.H;
 }
@@ -59,6 +61,7 @@ int make_shape(const peephole_cell* cell, const peephole_sizes* sizes, Shape& sh
   shape.projection = cell->projection != 0;
   shape.truncated = cell->truncated != 0;
   shape.reverse = sizes->reverse != 0;
+  shape.compact = sizes->compact != 0;
   shape.phi_in = static_cast<peephole_activation>(cell->input_activation);
   shape.phi_out = static_cast<peephole_activation>(cell->output_activation);
   shape.zeta_h = cell->zoneout_hidden;

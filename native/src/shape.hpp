@@ -18,7 +18,7 @@ struct Part {
 };
 
 struct Shape {
-  bool rnn, coupled, peepholes, full_gate_recurrence, layer_norm, projection, truncated, reverse;
+  bool rnn, coupled, peepholes, full_gate_recurrence, layer_norm, projection, truncated, reverse, compact;
   peephole_activation phi_in, phi_out;
   double zeta_h, zeta_c;
   Index T, B, I, N, C, H, P, K, G, U, V;

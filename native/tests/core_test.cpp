@@ -216,7 +216,7 @@ void check_every_lstm() {
     if (cell.coupled && !(bit(0) && bit(1))) continue;
     if (!any_gate && (cell.peepholes || cell.full_gate_recurrence)) continue;
     const std::int64_t H = 9, P = cell.projection ? 2 : H;
-    check({cell, {4, 3, 2, H, P, bit(3)}, bit(2) != 0});
+    check({cell, {4, 3, 2, H, P, bit(3), 0}, bit(2) != 0});
   }
 }
 
@@ -228,7 +228,7 @@ void check_every_rnn() {
       cell.input_activation = activation;
       cell.layer_norm = norm;
       cell.zoneout_hidden = norm ? 0.25 : 0.0;
-      check({cell, {4, 3, 2, 5, 5, norm}, norm == 0});
+      check({cell, {4, 3, 2, 5, 5, norm, 0}, norm == 0});
     }
   }
 }
@@ -239,7 +239,7 @@ void check_refusals() {
   unsigned char bytes[16384];
   peephole_cell cell{};
   cell.input_gate = cell.forget_gate = cell.output_gate = cell.cells_per_block = 1;
-  const peephole_sizes sizes{1, 1, 1, 1, 1, 0};
+  const peephole_sizes sizes{1, 1, 1, 1, 1, 0, 0};
   peephole_weights_f64 weights{};
   peephole_inputs_f64 inputs{};
   peephole_tape_f64 tape{};
@@ -258,7 +258,7 @@ void check_refusals() {
   cell.coupled = 1;
   cell.input_gate = 0;
   expect(forward() == PEEPHOLE_BAD_CELL, "coupled without input gate");
-  const peephole_sizes large{std::int64_t{1} << 40, std::int64_t{1} << 40, 1, 1, 1, 0};
+  const peephole_sizes large{std::int64_t{1} << 40, std::int64_t{1} << 40, 1, 1, 1, 0, 0};
   cell.input_gate = 1;
   expect(peephole_workspace_bytes(&cell, &large, PEEPHOLE_FORWARD, 8, 1) == SIZE_MAX, "sizes that overflow");
 }

@@ -6,7 +6,7 @@
 /* With W = R = b = 0 every gate is 1/2 and g = 0, so that c = c0/2 and h = tanh(c)/2. Returns 0 if so. */
 int run_from_c(void) {
   peephole_cell cell = {0};
-  peephole_sizes sizes = {1, 1, 1, 1, 1, 0};
+  peephole_sizes sizes = {1, 1, 1, 1, 1, 0, 0};
   double zeros[4] = {0}, x[1] = {3}, h0[1] = {0.5}, c0[1] = {2}, h[1], c[1];
   double scratch[4096];
   peephole_weights_f64 weights = {0};

@@ -183,7 +183,7 @@ typename Api<Real>::Layer layer_of(Cell<Real>& one, const typename Api<Real>::We
 template <class Real>
 void check_stack(const peephole_cell& cell, std::int64_t B, std::int64_t H, std::int64_t P, std::size_t shift) {
   constexpr std::int64_t I = 2;
-  Cell<Real> first(cell, {1, B, I, H, P, 0}), second(cell, {1, B, P, H, P, 0});
+  Cell<Real> first(cell, {1, B, I, H, P, 0, 0}), second(cell, {1, B, P, H, P, 0, 0});
   const std::vector<Real> x = drawn<Real>(steps * B * I);
   Cell<Real> whole_first = first, whole_second = second, laid_first = first, laid_second = second;
   const std::vector<Real> expected = whole_second.run(whole_first.run(x, false), false);
@@ -271,7 +271,7 @@ void check_neurons(std::int64_t B, std::int64_t I, std::int64_t O) {
 void check_refusals() {
   peephole_cell lstm{};
   lstm.input_gate = lstm.forget_gate = lstm.output_gate = lstm.cells_per_block = 1;
-  Cell<float> one(lstm, {1, 1, 2, 4, 4, 0}), wide(lstm, {1, 1, 5, 4, 4, 0}), many(lstm, {1, 2, 4, 4, 4, 0});
+  Cell<float> one(lstm, {1, 1, 2, 4, 4, 0, 0}), wide(lstm, {1, 1, 5, 4, 4, 0, 0}), many(lstm, {1, 2, 4, 4, 4, 0, 0});
   const auto w = one.weights(), w_wide = wide.weights(), w_many = many.weights();
   const peephole_layer_f32 good = layer_of(one, w);
   float x[8] = {}, y[8];
@@ -301,7 +301,7 @@ void check_refusals() {
 void check_prepared(const char* other) {
   peephole_cell lstm{};
   lstm.input_gate = lstm.forget_gate = lstm.output_gate = lstm.cells_per_block = 1;
-  Cell<float> one(lstm, {1, 1, 2, 4, 4, 0});
+  Cell<float> one(lstm, {1, 1, 2, 4, 4, 0, 0});
   const auto w = one.weights();
   const std::vector<float> x = drawn<float>(2);
   peephole_inputs_f32 in{};

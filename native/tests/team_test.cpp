@@ -53,21 +53,23 @@ peephole_cell everything() {
   return cell;
 }
 
-// {T, B, I, H, P, reverse}. With 161 units a third thread finds a panel even where 64 make one.
+// {T, B, I, H, P, reverse, compact}. With 161 units a third thread finds a panel even where 64 make one.
 const Case cases[] = {
-    {"units of one row", lstm(), {9, 1, 3, 161, 161, 0}, false},
-    {"units of one row, backwards in time", lstm(), {9, 1, 3, 161, 161, 1}, false},
-    {"units of two ragged rows, backwards", peepholes(), {7, 2, 5, 161, 161, 1}, true},
-    {"units of two ragged rows, peepholes", peepholes(), {7, 2, 5, 193, 193, 0}, true},
-    {"units over several stretches", coupled(), {70, 1, 1, 161, 161, 0}, false},
-    {"units, ragged, over several stretches", lstm(), {40, 2, 1, 161, 161, 1}, true},
-    {"units because of large weights", lstm(), {4, 5, 3, 257, 257, 0}, false},
-    {"units because of large weights, ragged", coupled(), {4, 4, 3, 300, 300, 0}, true},
-    {"rows over several stretches", peepholes(), {70, 7, 3, 33, 33, 0}, true},
-    {"rows over several stretches, backwards", lstm(), {70, 7, 3, 33, 33, 1}, true},
-    {"rows of a cell with everything", everything(), {9, 7, 3, 17, 5, 1}, true},
-    {"fewer rows than threads, small", lstm(), {5, 1, 3, 7, 7, 0}, false},
-    {"no rows", lstm(), {5, 0, 3, 161, 161, 0}, false},
+    {"units of one row", lstm(), {9, 1, 3, 161, 161, 0, 0}, false},
+    {"units of one row, backwards in time", lstm(), {9, 1, 3, 161, 161, 1, 0}, false},
+    {"units of two ragged rows, backwards", peepholes(), {7, 2, 5, 161, 161, 1, 0}, true},
+    {"units of two ragged rows, peepholes", peepholes(), {7, 2, 5, 193, 193, 0, 0}, true},
+    {"units over several stretches", coupled(), {70, 1, 1, 161, 161, 0, 0}, false},
+    {"units, ragged, over several stretches", lstm(), {40, 2, 1, 161, 161, 1, 0}, true},
+    {"units because of large weights", lstm(), {4, 5, 3, 257, 257, 0, 0}, false},
+    {"units because of large weights, ragged", coupled(), {4, 4, 3, 300, 300, 0, 0}, true},
+    {"rows over several stretches", peepholes(), {70, 7, 3, 33, 33, 0, 0}, true},
+    {"rows over several stretches, backwards", lstm(), {70, 7, 3, 33, 33, 1, 0}, true},
+    {"rows on a compact tape", peepholes(), {70, 7, 3, 33, 33, 0, 1}, true},
+    {"rows of a cell with everything on a compact tape, backwards", everything(), {9, 7, 3, 17, 5, 1, 1}, true},
+    {"rows of a cell with everything", everything(), {9, 7, 3, 17, 5, 1, 0}, true},
+    {"fewer rows than threads, small", lstm(), {5, 1, 3, 7, 7, 0, 0}, false},
+    {"no rows", lstm(), {5, 0, 3, 161, 161, 0, 0}, false},
 };
 
 // What a pass leaves, array by array.

@@ -37,27 +37,11 @@ def isa() -> str: ...
 def force_isa(name: str, /) -> int: ...
 def peak(real_bytes: int, seconds: float, /) -> float: ...
 def activate(activation: int, is_double: bool, z: int, y: int, count: int, /) -> int: ...
-def worthwhile_threads(cell: Cell, T: int, B: int, I: int, H: int, P: int, backward: bool, most: int, /) -> int: ...
-def workspace_bytes(
-    cell: Cell,
-    T: int,
-    B: int,
-    I: int,
-    H: int,
-    P: int,
-    backward: bool,
-    real_bytes: int,
-    threads: int,
-    /,
-) -> int: ...
+def worthwhile_threads(cell: Cell, sizes: tuple[int, ...], backward: bool, most: int, /) -> int: ...
+def workspace_bytes(cell: Cell, sizes: tuple[int, ...], backward: bool, real_bytes: int, threads: int, /) -> int: ...
 def run(
     cell: Cell,
-    T: int,
-    B: int,
-    I: int,
-    H: int,
-    P: int,
-    reverse: bool,
+    sizes: tuple[int, ...],
     backward: bool,
     is_double: bool,
     addresses: dict[str, int],

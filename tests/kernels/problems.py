@@ -159,12 +159,20 @@ def addresses(buffers: Mapping[str, Array]) -> dict[str, int]:
     return {name: address_of(array) for name, array in buffers.items()}
 
 
+def unwritten(problem: Problem, name: str, shape: tuple[int, ...]) -> Array:
+    """A part of the tape that shows what was not written: NaN, and zeros where the kernels leave it as it is."""
+    blank = np.full(shape, np.nan, problem.x.dtype)
+    if name in STEPS[1:]:
+        blank[np.arange(shape[0])[:, None] >= problem.lengths] = 0
+    return blank
+
+
 def threaded_forward(problem: Problem, threads: int, *, keep: Container[str] | None = None) -> dict[str, Array]:
     """The compiled forward pass by so many threads: the final state and the tape, or what of it is kept."""
     sizes, inputs, dtype = sizes_of(problem), buffers_of(problem), problem.x.dtype
     shapes = layout.tape_shapes(problem.spec, sizes)
     kept = [name for name in shapes if keep is None or name in keep or name.endswith("_n")]
-    tape = {name: np.full(shapes[name], np.nan, dtype) for name in kept}
+    tape = {name: unwritten(problem, name, shapes[name]) for name in kept}
     named = addresses({**inputs, **tape})
     run_forward(problem.spec, sizes, cast(Dtype, dtype.name), named, reverse=problem.reverse, threads=threads)
     return tape

@@ -54,6 +54,7 @@ class Backward {
         tape_(tape),
         above_(errors),
         d(gradients),
+        tape_row_(shape, inputs.lengths, arena),
         division_(divide(shape, threads, sizeof(Real), padded<Real>(shape.K), fewest_rows_back(shape))),
         cell_stride_(padded<Real>(shape.H)),
         dz_stride_(row_stride<Real>(shape.K)) {
@@ -77,6 +78,7 @@ class Backward {
   // Before the team starts.
   void begin() noexcept {
     sort_rows(in.lengths, s.B, sorted_);
+    tape_row_.fill(s, in.lengths);
     copy_or_zero<Real>(zeros_, nullptr, widest());
     clear_small_gradients<Real>(s, d);
     if (s.full_gate_recurrence || s.rows() == 0) clear_if(d.dR, s.K * s.P);
@@ -266,14 +268,14 @@ class Backward {
   }
 
   BackwardRow<Real> row_at(Index t, Index slot, Index m, const Scratch& t_) const noexcept {
-    const Index b = slots_[slot], row = t * s.B + b;
+    const Index b = slots_[slot], row = t * s.B + b, on_tape = tape_row_(row);
     BackwardRow<Real> r;
-    r.gates = tape_.gates + row * s.K;
-    r.c_before = s.rnn ? nullptr : before(tape_.c, in.c0, t, b, s.H);
-    r.c_hat = row_or_null<const Real>(zones_out_c() ? tape_.c_hat : tape_.c, row, s.H);
-    r.a = row_or_null<const Real>(tape_.a, row, s.H);
-    r.normed = row_or_null<const Real>(tape_.normed, row, s.U);
-    r.rstd = row_or_null<const Real>(tape_.rstd, row, s.V);
+    r.gates = tape_.gates + on_tape * s.K;
+    r.c_before = s.rnn ? nullptr : before().c(t, b);
+    r.c_hat = row_or_null<const Real>(zones_out_c() ? tape_.c_hat : tape_.c, on_tape, s.H);
+    r.a = row_or_null<const Real>(tape_.a, on_tape, s.H);
+    r.normed = row_or_null<const Real>(tape_.normed, on_tape, s.U);
+    r.rstd = row_or_null<const Real>(tape_.rstd, on_tape, s.V);
     r.zoneout_h = row_or_null(in.zoneout_h, row, s.P);
     r.zoneout_c = row_or_null(in.zoneout_c, row, s.H);
     r.drop_g = row_or_null(in.drop_g, b, s.H);
@@ -289,12 +291,7 @@ class Backward {
     return r;
   }
 
-  // A quantity of one row at the step before: off the tape, or what the pass began with.
-  const Real* before(const Real* steps, const Real* initial, Index t, Index b, Index width) const noexcept {
-    const Index t_before = step_before(s, in.lengths, t, b);
-    if (t_before >= 0) return steps + (t_before * s.B + b) * width;
-    return initial != nullptr ? initial + b * width : zeros_;
-  }
+  Before<Real> before() const noexcept { return {s, in, tape_, tape_row_, zeros_}; }
 
   // Lays out the rows in hand for the gradients' products.
   void lay_out(Range mine, const Scratch& t_, const Scratch& own) const noexcept {
@@ -313,39 +310,23 @@ class Backward {
         pad_row(to.x, m, s.I);
       }
       if (wants_recurrent()) lay_out_read(to.read, m, t, b);
-      if (s.projection && d.dW_p != nullptr) lay_out_projected(to.m, m, row);
+      if (s.projection && d.dW_p != nullptr) {
+        lay_out_output(s, to.m, m, tape_.gates + tape_row_(row) * s.K, tape_.a + tape_row_(row) * s.H);
+      }
     }
   }
 
   // [d_h ⊙ h⁻, r⁻]
   void lay_out_read(const Panels<Real>& to, Index m, Index t, Index b) const noexcept {
-    pack_row(to, m, 0, before(tape_.y, in.h0, t, b, s.P), row_or_null(in.drop_h, b, s.P), s.P);
+    pack_row(to, m, 0, before().h(t, b), row_or_null(in.drop_h, b, s.P), s.P);
     if (s.full_gate_recurrence) {
-      const Index t_before = step_before(s, in.lengths, t, b);
-      const Real* row = t_before >= 0 ? tape_.gates + (t_before * s.B + b) * s.K : nullptr;
+      const Real* row = before().gates(t, b);
       for_gate_columns(s, [&](Index column, Index r_column, Index width) {
         const Real* r0 = in.r0 != nullptr ? in.r0 + b * s.G + r_column : nullptr;
         pack_row<Real>(to, m, s.P + r_column, row != nullptr ? row + column : r0, nullptr, width);
       });
     }
     pad_row(to, m, read_width(s));
-  }
-
-  // m = E o ⊙ a
-  void lay_out_projected(const Panels<Real>& to, Index m, Index row) const noexcept {
-    const Real* o = s.o.there ? tape_.gates + row * s.K + s.o.row : nullptr;
-    const Real* a = tape_.a + row * s.H;
-    if (o == nullptr || s.C == 1) {
-      pack_row(to, m, 0, a, o, s.H);
-    } else {
-      for (Index n = 0; n < s.N; ++n) {
-        for (Index j = n * s.C; j < (n + 1) * s.C; ++j) {
-          const Real scaled = a[j] * o[n];
-          pack_row<Real>(to, m, j, &scaled, nullptr, 1);
-        }
-      }
-    }
-    pad_row(to, m, s.H);
   }
 
   // dx = Wᵀ dz
@@ -405,6 +386,7 @@ class Backward {
   const Tape& tape_;
   const Errors& above_;
   const Gradients& d;
+  const TapeRows tape_row_;
   const Division division_;
   const Index cell_stride_, dz_stride_;
   Panels<Real> W_, R_, W_p_;

@@ -45,6 +45,7 @@ class Forward {
         w(weights),
         in(inputs),
         tape_(tape),
+        tape_row_(shape, inputs.lengths, arena),
         packed_(prepared != nullptr),
         panels_(packed_ ? prepared_panels<Real>(shape, prepared) : ForwardPanels<Real>(shape, arena)),
         division_(divide(shape, threads, sizeof(Real), panels_.W.columns(), fewest_rows)),
@@ -68,6 +69,7 @@ class Forward {
   // Before the team starts.
   void begin() noexcept {
     sort_rows(in.lengths, s.B, sorted_);
+    tape_row_.fill(s, in.lengths);
     copy_or_zero<Real>(zeros_, nullptr, panels_.W_p.columns());
   }
 
@@ -124,21 +126,10 @@ class Forward {
   }
 
   void clear_beyond_lengths(Range rows) const noexcept {
-    if (in.lengths == nullptr) return;
-    const auto clear = [](Real* array, Index row, Index width) {
-      if (array != nullptr) copy_or_zero<Real>(array + row * width, nullptr, width);
-    };
+    if (in.lengths == nullptr || tape_.y == nullptr) return;
     for (Index slot = rows.begin; slot < rows.end; ++slot) {
-      for (Index t = in.lengths[slots_[slot]]; t < s.T; ++t) {
-        const Index row = t * s.B + slots_[slot];
-        clear(tape_.y, row, s.P);
-        clear(tape_.gates, row, s.K);
-        clear(tape_.normed, row, s.U);
-        clear(tape_.rstd, row, s.V);
-        clear(tape_.c, row, s.H);
-        clear(tape_.c_hat, row, s.H);
-        clear(tape_.a, row, s.H);
-      }
+      const Index b = slots_[slot];
+      for (Index t = in.lengths[b]; t < s.T; ++t) copy_or_zero<Real>(tape_.y + (t * s.B + b) * s.P, nullptr, s.P);
     }
   }
 
@@ -227,15 +218,15 @@ class Forward {
   }
 
   ForwardRow<Real> row_at(Index row, Index slot, Index parity) const noexcept {
-    const Index b = slots_[slot];
+    const Index b = slots_[slot], on_tape = tape_row_(row);
     ForwardRow<Real> r;
     r.y = row_or_null(tape_.y, row, s.P);
-    r.gates = row_or_null(tape_.gates, row, s.K);
-    r.c_all = row_or_null(tape_.c, row, s.H);
-    r.a = row_or_null(tape_.a, row, s.H);
-    r.c_hat = zones_out_c() ? row_or_null(tape_.c_hat, row, s.H) : nullptr;
-    r.normed = row_or_null(tape_.normed, row, s.U);
-    r.rstd = row_or_null(tape_.rstd, row, s.V);
+    r.gates = row_or_null(tape_.gates, on_tape, s.K);
+    r.c_all = row_or_null(tape_.c, on_tape, s.H);
+    r.a = row_or_null(tape_.a, on_tape, s.H);
+    r.c_hat = zones_out_c() ? row_or_null(tape_.c_hat, on_tape, s.H) : nullptr;
+    r.normed = row_or_null(tape_.normed, on_tape, s.U);
+    r.rstd = row_or_null(tape_.rstd, on_tape, s.V);
     r.zoneout_h = row_or_null(in.zoneout_h, row, s.P);
     r.zoneout_c = row_or_null(in.zoneout_c, row, s.H);
     r.drop_h = row_or_null(in.drop_h, b, s.P);
@@ -252,6 +243,7 @@ class Forward {
   const Weights& w;
   const Inputs& in;
   const Tape& tape_;
+  const TapeRows tape_row_;
   const bool packed_;
   const ForwardPanels<Real> panels_;
   const Division division_;

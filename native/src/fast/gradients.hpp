@@ -28,6 +28,23 @@ struct LaidOut {
   }
 };
 
+// m = E o ⊙ a, what is projected, of one row from its gates and a.
+template <class Real>
+void lay_out_output(const Shape& s, const Panels<Real>& to, Index row, const Real* gates, const Real* a) noexcept {
+  const Real* o = s.o.there ? gates + s.o.row : nullptr;
+  if (o == nullptr || s.C == 1) {
+    pack_row(to, row, 0, a, o, s.H);
+  } else {
+    for (Index n = 0; n < s.N; ++n) {
+      for (Index j = n * s.C; j < (n + 1) * s.C; ++j) {
+        const Real scaled = a[j] * o[n];
+        pack_row<Real>(to, row, j, &scaled, nullptr, 1);
+      }
+    }
+  }
+  pad_row(to, row, s.H);
+}
+
 // target += Σ of some rows, a register of columns at a time.
 template <class Real>
 void add_rows(Real* target, const Real* rows, Index count, Index stride, Index columns) noexcept {

@@ -11,7 +11,7 @@
 #include <algorithm>
 
 #include "forward_panels.hpp"
-#include "steps.hpp"
+#include "tape.hpp"
 #include "team.hpp"
 
 namespace peephole::PEEPHOLE_ISA {

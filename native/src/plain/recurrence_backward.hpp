@@ -11,7 +11,7 @@
 #include "lstm_step.hpp"
 #include "products.hpp"
 #include "rnn_step.hpp"
-#include "steps.hpp"
+#include "tape.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
 
@@ -27,7 +27,13 @@ class Backward {
   // Takes its scratch from the arena; run() needs one that has memory.
   Backward(const Shape& shape, const Weights& weights, const Inputs& inputs, const Tape& tape, const Errors& errors,
            const Gradients& gradients, Arena<Real>& arena) noexcept
-      : s(shape), w(weights), in(inputs), tape_(tape), above_(errors), d(gradients) {
+      : s(shape),
+        w(weights),
+        in(inputs),
+        tape_(tape),
+        above_(errors),
+        d(gradients),
+        tape_row_(shape, inputs.lengths, arena) {
     const Index lstm_width = s.rnn ? 0 : s.H;
     dz_ = arena.take(s.rows() * s.K);
     dh_ = arena.take(s.B * s.P);
@@ -43,6 +49,7 @@ class Backward {
   }
 
   void run() noexcept {
+    tape_row_.fill(s, in.lengths);
     clear_small_gradients<Real>(s, d);
     clear_if(d.dx, s.rows() * s.I);
     clear_if(d.dW, s.K * s.I);
@@ -65,21 +72,14 @@ class Backward {
  private:
   Matrix<const Real> dz_rows(Index first, Index count) const noexcept { return {dz_ + first * s.K, count, s.K, s.K}; }
 
-  // h⁻, c⁻ and r⁻ of one row of the batch at one step: off the tape, or what the pass began with.
-  const Real* h_before(Index t, Index b) const noexcept { return before(tape_.y, in.h0, t, b, s.P); }
-  const Real* c_before(Index t, Index b) const noexcept { return before(tape_.c, in.c0, t, b, s.H); }
-  const Real* before(const Real* steps, const Real* initial, Index t, Index b, Index width) const noexcept {
-    const Index t_before = step_before(s, in.lengths, t, b);
-    if (t_before >= 0) return steps + (t_before * s.B + b) * width;
-    return initial != nullptr ? initial + b * width : zeros_;
-  }
+  Before<Real> before() const noexcept { return {s, in, tape_, tape_row_, zeros_}; }
+
   void copy_r_before(Index t, Index b, Real* r) const noexcept {
-    const Index t_before = step_before(s, in.lengths, t, b);
-    if (t_before < 0) {
+    const Real* gates = before().gates(t, b);
+    if (gates == nullptr) {
       copy_or_zero(r, row_or_null(in.r0, b, s.G), s.G);
       return;
     }
-    const Real* gates = tape_.gates + (t_before * s.B + b) * s.K;
     for_gate_columns(
         s, [&](Index column, Index r_column, Index width) { copy_or_zero(r + r_column, gates + column, width); });
   }
@@ -120,26 +120,28 @@ class Backward {
     add_carried_back(dh_hat, dense_matrix(w.W_p, s.P, s.H), dense_matrix(dm_ + b * s.H, count, s.H));
     if (d.dW_p == nullptr) return;
     for (Index k = 0; k < count; ++k) {
-      const OpenGates<Real> gate{s, tape_.gates + (first + k) * s.K};
-      for (Index j = 0; j < s.H; ++j) read_[k * s.H + j] = gate.o(j / s.C) * tape_.a[(first + k) * s.H + j];
+      const Index on_tape = tape_row_(first + k);
+      const OpenGates<Real> gate{s, tape_.gates + on_tape * s.K};
+      for (Index j = 0; j < s.H; ++j) read_[k * s.H + j] = gate.o(j / s.C) * tape_.a[on_tape * s.H + j];
     }
     add_outer(dh_hat, dense_matrix<const Real>(read_, count, s.H), dense_matrix(d.dW_p, s.P, s.H));
   }
 
   // The step of the cell for one row, from dm and dc to dz and dc⁻.
   void step(Index t, Index row, Index b) const noexcept {
-    const Real* gates = tape_.gates + row * s.K;
-    const Real* normed = row_or_null<const Real>(tape_.normed, row, s.U);
-    const Real* rstd = row_or_null<const Real>(tape_.rstd, row, s.V);
+    const Index on_tape = tape_row_(row);
+    const Real* gates = tape_.gates + on_tape * s.K;
+    const Real* normed = row_or_null<const Real>(tape_.normed, on_tape, s.U);
+    const Real* rstd = row_or_null<const Real>(tape_.rstd, on_tape, s.V);
     if (s.rnn) {
       rnn_backward(s, w.gain, gates, normed, rstd, dm_ + b * s.H, dz_ + row * s.K, d.dgain, d.dshift);
       return;
     }
     // Without zoneout ĉ is c.
     const bool zones_out_c = s.zeta_c > 0 || in.zoneout_c != nullptr;
-    const Real* c_hat = (zones_out_c ? tape_.c_hat : tape_.c) + row * s.H;
+    const Real* c_hat = (zones_out_c ? tape_.c_hat : tape_.c) + on_tape * s.H;
     lstm_backward(s, UnitWeights<Real>{w.p, w.gain, w.shift}, UnitGradients<Real>{d.dp, d.dgain, d.dshift},
-                  LstmBackwardRow<Real>{gates, c_before(t, b), c_hat, tape_.a + row * s.H, normed, rstd,
+                  LstmBackwardRow<Real>{gates, before().c(t, b), c_hat, tape_.a + on_tape * s.H, normed, rstd,
                                         row_or_null(in.zoneout_c, row, s.H), row_or_null(in.drop_g, b, s.H),
                                         dm_ + b * s.H, dc_ + b * s.H, dz_ + row * s.K, dc_hat_, through_p_});
   }
@@ -148,7 +150,7 @@ class Backward {
   void add_recurrent_gradients(Index t, Index first, Index b, Index count) const noexcept {
     if (d.dR != nullptr) {
       for (Index k = 0; k < count; ++k) {
-        const Real* h = h_before(t, b + k);
+        const Real* h = before().h(t, b + k);
         const Real* drop = row_or_null(in.drop_h, b + k, s.P);
         for (Index j = 0; j < s.P; ++j) read_[k * s.P + j] = drop != nullptr ? h[j] * drop[j] : h[j];
       }
@@ -197,6 +199,7 @@ class Backward {
   const Tape& tape_;
   const Errors& above_;
   const Gradients& d;
+  const TapeRows tape_row_;
   Real *dz_, *dh_, *dc_, *dr_, *dh_hat_, *dm_, *read_, *back_, *zeros_, *dc_hat_, *through_p_;
 };
 

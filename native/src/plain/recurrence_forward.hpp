@@ -12,7 +12,7 @@
 #include "lstm_step.hpp"
 #include "products.hpp"
 #include "rnn_step.hpp"
-#include "steps.hpp"
+#include "tape.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
 
@@ -26,7 +26,7 @@ class Forward {
   // Takes its scratch from the arena; run() needs one that has memory.
   Forward(const Shape& shape, const Weights& weights, const Inputs& inputs, const Tape& tape,
           Arena<Real>& arena) noexcept
-      : s(shape), w(weights), in(inputs), tape_(tape) {
+      : s(shape), w(weights), in(inputs), tape_(tape), tape_row_(shape, inputs.lengths, arena) {
     h_read_ = arena.take(s.B * s.P);
     m_ = arena.take(s.B * s.H);
     h_hat_ = s.projection ? arena.take(s.B * s.P) : m_;
@@ -39,6 +39,7 @@ class Forward {
   }
 
   void run() noexcept {
+    tape_row_.fill(s, in.lengths);
     copy_or_zero(tape_.h_n, in.h0, s.B * s.P);
     if (!s.rnn) copy_or_zero(tape_.c_n, in.c0, s.B * s.H);
     if (s.full_gate_recurrence) copy_or_zero(tape_.r_n, in.r0, s.B * s.G);
@@ -54,26 +55,16 @@ class Forward {
  private:
   // An array over all steps where it is kept, else the scratch of one step. `row` is t·B + b.
   Real* kept(Real* array, Real* scratch, Index row, Index width) const noexcept {
-    return array != nullptr ? array + row * width : row_or_null(scratch, row % s.B, width);
+    return array != nullptr ? array + tape_row_(row) * width : row_or_null(scratch, row % s.B, width);
   }
   Real* gates(Index row) const noexcept { return kept(tape_.gates, gates_, row, s.K); }
 
   bool zones_out_c() const noexcept { return s.zeta_c > 0 || in.zoneout_c != nullptr; }
 
   void clear_beyond_lengths() const noexcept {
-    const auto clear = [](Real* array, Index row, Index width) {
-      if (array != nullptr) copy_or_zero<Real>(array + row * width, nullptr, width);
-    };
+    if (tape_.y == nullptr) return;
     for (Index row = 0; row < s.rows(); ++row) {
-      if (is_valid(in.lengths, row / s.B, row % s.B)) continue;
-      clear(tape_.y, row, s.P);
-      clear(tape_.gates, row, s.K);
-      clear(tape_.normed, row, s.U);
-      clear(tape_.rstd, row, s.V);
-      if (s.rnn) continue;
-      clear(tape_.c, row, s.H);
-      clear(tape_.c_hat, row, s.H);
-      clear(tape_.a, row, s.H);
+      if (!is_valid(in.lengths, row / s.B, row % s.B)) copy_or_zero<Real>(tape_.y + row * s.P, nullptr, s.P);
     }
   }
 
@@ -128,7 +119,7 @@ class Forward {
     lstm_forward(s, UnitWeights<Real>{w.p, w.gain, w.shift},
                  LstmForwardRow<Real>{gates(row), c, c_hat, kept(tape_.a, a_, row, s.H), m, normed, rstd,
                                       row_or_null(in.zoneout_c, row, s.H), row_or_null(in.drop_g, b, s.H)});
-    if (zones_out_c() && tape_.c != nullptr) copy_or_zero<Real>(tape_.c + row * s.H, c, s.H);
+    if (zones_out_c() && tape_.c != nullptr) copy_or_zero<Real>(tape_.c + tape_row_(row) * s.H, c, s.H);
     if (!s.full_gate_recurrence) return;
     for_gate_columns(s, [&](Index column, Index r_column, Index width) {
       copy_or_zero<Real>(tape_.r_n + b * s.G + r_column, gates(row) + column, width);
@@ -148,6 +139,7 @@ class Forward {
   const Weights& w;
   const Inputs& in;
   const Tape& tape_;
+  const TapeRows tape_row_;
   Real *h_read_, *m_, *h_hat_, *gates_, *c_hat_, *a_, *normed_, *rstd_;
 };
 

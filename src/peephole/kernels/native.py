@@ -41,7 +41,11 @@ ACTIVATION_CODES: dict[Activation, int] = {name: code for code, name in enumerat
 
 
 class Pass(NamedTuple):
-    """One pass over one cell: the arguments of :func:`run_forward` or, if ``backward``, :func:`run_backward`."""
+    """One pass over one cell: the arguments of :func:`run_forward` or, if ``backward``, :func:`run_backward`.
+
+    With ``compact``, what a ragged batch keeps per step beyond ``y`` has one row for each valid step, in order of the
+    steps, then the batch.
+    """
 
     spec: CellSpec
     sizes: Sizes
@@ -49,6 +53,7 @@ class Pass(NamedTuple):
     addresses: dict[str, int]
     reverse: bool
     backward: bool
+    compact: bool = False
 
 
 def native_available() -> bool:
@@ -283,13 +288,13 @@ def _run(one: Pass, threads: int) -> None:
     check_status(native.run(*_arguments(one), workspace.address, workspace.bytes, threads, runner))
 
 
-def _sized_cell(one: Pass) -> tuple[Any, ...]:
-    return (cell_of(one.spec), *one.sizes, one.spec.proj_size or one.sizes.H)
+def _sized_cell(one: Pass) -> tuple[_native.Cell, tuple[Any, ...]]:
+    return cell_of(one.spec), (*one.sizes, one.spec.proj_size or one.sizes.H, one.reverse, one.compact)
 
 
 def _arguments(one: Pass) -> tuple[Any, ...]:
     """What the core is told of a pass, the memory and the threads apart."""
-    return (*_sized_cell(one), one.reverse, one.backward, _BYTES[one.dtype] == 8, one.addresses)
+    return (*_sized_cell(one), one.backward, _BYTES[one.dtype] == 8, one.addresses)
 
 
 class _Process:

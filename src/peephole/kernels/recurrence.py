@@ -134,7 +134,7 @@ def backward(
 
 
 def _forward_native(call: Call, spec: CellSpec, weights: dict[str, Array], inputs: _Inputs) -> Tape:
-    written = {name: np.empty(shape, call.dtype) for name, shape in layout.tape_shapes(spec, call.sizes).items()}
+    written = {name: np.zeros(shape, call.dtype) for name, shape in layout.tape_shapes(spec, call.sizes).items()}
     buffers = {**weights, **inputs.buffers(), **written}
     run_forward(spec, call.sizes, call.dtype_name, _addresses(buffers), reverse=inputs.reverse)
     final = State(written["h_n"], written.get("c_n"), written.get("r_n"))

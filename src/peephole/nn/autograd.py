@@ -9,7 +9,6 @@ graph, and run side by side where there are threads for it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -58,7 +57,7 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _plan(spec: CellSpec, sizes: layout.Sizes, want_states: bool) -> _Plan:
+def _plan(spec: CellSpec, sizes: layout.Sizes, want_states: bool, rows: int) -> _Plan:
     inputs = layout.input_shapes(spec, sizes)
     weights = layout.weight_shapes(spec, sizes)
     tape = layout.tape_shapes(spec, sizes)
@@ -69,7 +68,7 @@ def _plan(spec: CellSpec, sizes: layout.Sizes, want_states: bool) -> _Plan:
     for name, shape in tape.items():
         if name not in shown:
             hidden[name] = count
-            count += -(-math.prod(shape) // _LINE) * _LINE
+            count += -(-rows * shape[-1] // _LINE) * _LINE
     expected = {**inputs, **weights, "b_h": weights["b"]}
     return _Plan(expected, shown, hidden, count, {name: shape for name, shape in expected.items() if name != "lengths"})
 
@@ -85,6 +84,7 @@ class _Call(NamedTuple):
         constants: lengths and masks, as far as there are such.
         names: of the tensors that follow, as in :mod:`peephole.kernels.layout`; ``b_h`` is added to ``b``.
         plan: what follows from the above.
+        compact: whether what is kept for the way back has a row for each valid step alone.
     """
 
     spec: CellSpec
@@ -94,6 +94,7 @@ class _Call(NamedTuple):
     constants: Buffers
     names: tuple[str, ...]
     plan: _Plan
+    compact: bool
 
 
 def run_layer(cells: Sequence[CellInputs]) -> list[CellRun]:
@@ -133,9 +134,15 @@ def _prepared(inputs: CellInputs) -> tuple[_Call, list[Tensor]]:
     constants = _named(("lengths", *_MASKS), (inputs.lengths, *inputs.masks))
     steps, batch, features = inputs.x.shape
     sizes = layout.Sizes(steps, batch, features, inputs.hidden_size)
-    plan = _plan(inputs.spec, sizes, inputs.want_states)
+    rows = steps * batch
+    compact = inputs.lengths is not None and not inputs.want_states
+    if inputs.lengths is not None and compact:
+        rows = max(int(inputs.lengths.sum()), 1)  # a tensor of no elements has no address
+    plan = _plan(inputs.spec, sizes, inputs.want_states, rows)
     _check_memory(inputs.x.dtype, plan, variables | constants)
-    call = _Call(inputs.spec, sizes, inputs.reverse, inputs.want_states, _dense(constants), tuple(variables), plan)
+    call = _Call(
+        inputs.spec, sizes, inputs.reverse, inputs.want_states, _dense(constants), tuple(variables), plan, compact
+    )
     return call, list(variables.values())
 
 
@@ -219,11 +226,13 @@ def _forward(calls: Sequence[_Call], buffers: Sequence[Buffers], *, keep_all: bo
     for call, own in zip(calls, buffers, strict=True):
         x = own["x"]
         tape = {name: x.new_empty(shape) for name, shape in call.plan.shown.items()}
+        if call.want_states and "lengths" in call.constants:  # beyond the lengths the kernels write y alone
+            tape |= {name: torch.zeros_like(tape[name]) for name in _SHOWN if name in tape}
         addresses = _addresses(own, call.constants, tape)
         if keep_all:
             tape[_HIDDEN] = x.new_empty(call.plan.hidden_count)
             addresses |= _hidden_addresses(call.plan, tape[_HIDDEN])
-        passes.append(native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward=False))
+        passes.append(_pass(call, x, addresses, backward=False))
         tapes.append(tape)
     native.run_passes(passes, threads=torch.get_num_threads())
     return tapes
@@ -240,10 +249,14 @@ def _backward(jobs: Sequence[_Back]) -> list[Buffers]:
             gradients["b_h"] = gradients.get("b", x.new_empty(call.plan.gradients["b"]))
         addresses = _addresses(saved, call.constants, errors) | _hidden_addresses(call.plan, hidden)
         addresses |= {_GRADIENTS[name]: q.data_ptr() for name, q in gradients.items()}
-        passes.append(native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward=True))
+        passes.append(_pass(call, x, addresses, backward=True))
         found.append(gradients)
     native.run_passes(passes, threads=torch.get_num_threads())
     return found
+
+
+def _pass(call: _Call, x: Tensor, addresses: dict[str, int], *, backward: bool) -> native.Pass:
+    return native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward, call.compact)
 
 
 def _hidden_addresses(plan: _Plan, hidden: Tensor) -> dict[str, int]:
