@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "isa.hpp"
 #include "shape.hpp"
@@ -122,15 +123,31 @@ inline void store_up_to(Real* to, Vector<Real> v, Index count) noexcept {
   }
 }
 
-// The sum of all elements, in a fixed order.
-template <class Real>
+// Lane l of the result is lane Pick::of(l) of a, or of b where that is `lanes` and more.
+template <class Real, class Pick, int... lane>
+inline Vector<Real> shuffled(Vector<Real> a, Vector<Real> b, std::integer_sequence<int, lane...>) noexcept {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, Pick::of(lane)...);
+#else
+  return __builtin_shuffle(a, b, typename Simd<Real>::Bits{Pick::of(lane)...});
+#endif
+}
+
+template <int far, int all>
+struct Rotated {
+  static constexpr int of(int lane) noexcept { return (lane + far) % all; }
+};
+
+// The sum of all elements, the two halves of the lanes added, then their halves.
+template <class Real, int far = static_cast<int>(lanes<Real>) / 2>
 inline Real sum(Vector<Real> v) noexcept {
-  Real all[lanes<Real>];
-  store(all, v);
-  for (Index width = lanes<Real> / 2; width > 0; width /= 2) {
-    for (Index lane = 0; lane < width; ++lane) all[lane] += all[lane + width];
+  constexpr int all = static_cast<int>(lanes<Real>);
+  v += shuffled<Real, Rotated<far, all>>(v, v, std::make_integer_sequence<int, all>{});
+  if constexpr (far > 1) {
+    return sum<Real, far / 2>(v);
+  } else {
+    return v[0];
   }
-  return all[0];
 }
 
 // Lets the processor take subnormal numbers for zero as long as it lives: they are up to a hundred times slower.

@@ -1,21 +1,9 @@
 // A square of registers turned about its diagonal.
 #pragma once
 
-#include <utility>
-
 #include "simd.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
-
-// Lane l of the first result is lane pick(l) of a, or of b where it is lanes and more.
-template <class Real, class Pick, int... lane>
-inline Vector<Real> shuffled(Vector<Real> a, Vector<Real> b, std::integer_sequence<int, lane...>) noexcept {
-#if defined(__clang__)
-  return __builtin_shufflevector(a, b, Pick::of(lane)...);
-#else
-  return __builtin_shuffle(a, b, typename Simd<Real>::Bits{Pick::of(lane)...});
-#endif
-}
 
 // Of two registers of every pair of blocks of `far` lanes: the first blocks, or the second.
 template <int far, int all, bool second>
