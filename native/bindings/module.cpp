@@ -225,6 +225,13 @@ void bind_instruction_sets(nb::module_& m) {
   m.def("isa", &peephole_isa);
   m.def("force_isa", [](const char* name) { return peephole_force_isa(*name == '\0' ? nullptr : name); });
   m.def("peak", &peephole_peak, nb::call_guard<nb::gil_scoped_release>());
+  m.def("draw_mask",
+        [](bool is_double, std::uint64_t seed, double probability, double value, Address mask, std::int64_t count) {
+          const nb::gil_scoped_release released;
+          return is_double ? peephole_draw_mask_f64(seed, probability, value, reinterpret_cast<double*>(mask), count)
+                           : peephole_draw_mask_f32(seed, probability, static_cast<float>(value),
+                                                    reinterpret_cast<float*>(mask), count);
+        });
   m.def("activate", [](std::int32_t activation, bool is_double, Address z, Address y, std::int64_t count) {
     return is_double ? peephole_activate_f64(activation, reinterpret_cast<const double*>(z),
                                              reinterpret_cast<double*>(y), count)

@@ -206,6 +206,13 @@ PEEPHOLE_API double peephole_peak(size_t real_bytes, double seconds) PEEPHOLE_NO
 PEEPHOLE_API int peephole_activate_f32(int32_t activation, const float* z, float* y, int64_t count) PEEPHOLE_NOEXCEPT;
 PEEPHOLE_API int peephole_activate_f64(int32_t activation, const double* z, double* y, int64_t count) PEEPHOLE_NOEXCEPT;
 
+/* A random mask: each element is `value` with this probability, kept to 2^-32, else 0. The same seed gives the same
+ * mask on every machine. PEEPHOLE_BAD_SIZES for a probability outside [0, 1] or a count below 0. */
+PEEPHOLE_API int peephole_draw_mask_f32(uint64_t seed, double probability, float value, float* mask,
+                                        int64_t count) PEEPHOLE_NOEXCEPT;
+PEEPHOLE_API int peephole_draw_mask_f64(uint64_t seed, double probability, double value, double* mask,
+                                        int64_t count) PEEPHOLE_NOEXCEPT;
+
 /* How many of `most` threads a pass over these sizes is worth: one for each 10 microseconds or so of work. 1 for bad
  * arguments. */
 PEEPHOLE_API int32_t peephole_worthwhile_threads(const peephole_cell* cell, const peephole_sizes* sizes,

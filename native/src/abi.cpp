@@ -132,6 +132,14 @@ int activate(std::int32_t activation, const Real* z, Real* y, Index count) noexc
   return PEEPHOLE_OK;
 }
 
+template <class Real>
+int draw_mask(std::uint64_t seed, double probability, Real value, Real* mask, Index count) noexcept {
+  if (count < 0 || !(probability >= 0.0 && probability <= 1.0)) return PEEPHOLE_BAD_SIZES;
+  if (count > 0 && mask == nullptr) return PEEPHOLE_MISSING_BUFFER;
+  chosen<Real>().draw_mask(seed, probability, value, mask, count);
+  return PEEPHOLE_OK;
+}
+
 std::size_t workspace_bytes(const peephole_cell* cell, const peephole_sizes* sizes, peephole_pass pass,
                             std::size_t real_bytes, bool prepared, std::int32_t threads) noexcept {
   Shape shape;
@@ -225,40 +233,43 @@ double peephole_peak(size_t real_bytes, double seconds) noexcept {
   return real_bytes == sizeof(float) ? f32(seconds) : real_bytes == sizeof(double) ? f64(seconds) : 0.0;
 }
 
-#define PEEPHOLE_DEFINE_ENTRIES(real, suffix)                                                                       \
-  int peephole_activate_##suffix(int32_t activation, const real* z, real* y, int64_t count) noexcept {              \
-    return activate<real>(activation, z, y, count);                                                                 \
-  }                                                                                                                 \
-  int peephole_forward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                             \
-                                const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,   \
-                                const peephole_tape_##suffix* tape, const peephole_workspace* workspace,            \
-                                const peephole_threads* threads) noexcept {                                         \
-    return forward<real>(cell, sizes, weights, false, nullptr, inputs, tape, workspace, threads);                   \
-  }                                                                                                                 \
-  int peephole_prepare_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                             \
-                                const peephole_weights_##suffix* weights, void* memory, size_t bytes) noexcept {    \
-    return prepare<real>(cell, sizes, weights, memory, bytes);                                                      \
-  }                                                                                                                 \
-  int peephole_forward_prepared_##suffix(                                                                           \
-      const peephole_cell* cell, const peephole_sizes* sizes, const peephole_weights_##suffix* weights,             \
-      const void* prepared, const peephole_inputs_##suffix* inputs, const peephole_tape_##suffix* tape,             \
-      const peephole_workspace* workspace, const peephole_threads* threads) noexcept {                              \
-    return forward<real>(cell, sizes, weights, true, prepared, inputs, tape, workspace, threads);                   \
-  }                                                                                                                 \
-  int peephole_backward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                            \
-                                 const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,  \
-                                 const peephole_tape_##suffix* tape, const peephole_errors_##suffix* errors,        \
-                                 const peephole_gradients_##suffix* gradients, const peephole_workspace* workspace, \
-                                 const peephole_threads* threads) noexcept {                                        \
-    return backward<real>(cell, sizes, weights, inputs, tape, errors, gradients, workspace, threads);               \
-  }                                                                                                                 \
-  int peephole_dense_forward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers,  \
-                                      const peephole_workspace* workspace) noexcept {                               \
-    return dense<real>(layer, PEEPHOLE_FORWARD, buffers, workspace);                                                \
-  }                                                                                                                 \
-  int peephole_dense_backward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers, \
-                                       const peephole_workspace* workspace) noexcept {                              \
-    return dense<real>(layer, PEEPHOLE_BACKWARD, buffers, workspace);                                               \
+#define PEEPHOLE_DEFINE_ENTRIES(real, suffix)                                                                          \
+  int peephole_activate_##suffix(int32_t activation, const real* z, real* y, int64_t count) noexcept {                 \
+    return activate<real>(activation, z, y, count);                                                                    \
+  }                                                                                                                    \
+  int peephole_draw_mask_##suffix(uint64_t seed, double probability, real value, real* mask, int64_t count) noexcept { \
+    return draw_mask<real>(seed, probability, value, mask, count);                                                     \
+  }                                                                                                                    \
+  int peephole_forward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                                \
+                                const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,      \
+                                const peephole_tape_##suffix* tape, const peephole_workspace* workspace,               \
+                                const peephole_threads* threads) noexcept {                                            \
+    return forward<real>(cell, sizes, weights, false, nullptr, inputs, tape, workspace, threads);                      \
+  }                                                                                                                    \
+  int peephole_prepare_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                                \
+                                const peephole_weights_##suffix* weights, void* memory, size_t bytes) noexcept {       \
+    return prepare<real>(cell, sizes, weights, memory, bytes);                                                         \
+  }                                                                                                                    \
+  int peephole_forward_prepared_##suffix(                                                                              \
+      const peephole_cell* cell, const peephole_sizes* sizes, const peephole_weights_##suffix* weights,                \
+      const void* prepared, const peephole_inputs_##suffix* inputs, const peephole_tape_##suffix* tape,                \
+      const peephole_workspace* workspace, const peephole_threads* threads) noexcept {                                 \
+    return forward<real>(cell, sizes, weights, true, prepared, inputs, tape, workspace, threads);                      \
+  }                                                                                                                    \
+  int peephole_backward_##suffix(const peephole_cell* cell, const peephole_sizes* sizes,                               \
+                                 const peephole_weights_##suffix* weights, const peephole_inputs_##suffix* inputs,     \
+                                 const peephole_tape_##suffix* tape, const peephole_errors_##suffix* errors,           \
+                                 const peephole_gradients_##suffix* gradients, const peephole_workspace* workspace,    \
+                                 const peephole_threads* threads) noexcept {                                           \
+    return backward<real>(cell, sizes, weights, inputs, tape, errors, gradients, workspace, threads);                  \
+  }                                                                                                                    \
+  int peephole_dense_forward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers,     \
+                                      const peephole_workspace* workspace) noexcept {                                  \
+    return dense<real>(layer, PEEPHOLE_FORWARD, buffers, workspace);                                                   \
+  }                                                                                                                    \
+  int peephole_dense_backward_##suffix(const peephole_dense* layer, const peephole_dense_buffers_##suffix* buffers,    \
+                                       const peephole_workspace* workspace) noexcept {                                 \
+    return dense<real>(layer, PEEPHOLE_BACKWARD, buffers, workspace);                                                  \
   }
 
 PEEPHOLE_DEFINE_ENTRIES(float, f32)

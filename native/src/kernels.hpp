@@ -45,6 +45,7 @@ struct Kernels {
   std::size_t (*workspace_bytes)(const Shape&, peephole_pass, bool prepared, Index threads) noexcept;
   std::size_t (*dense_workspace_bytes)(const peephole_dense&, peephole_pass) noexcept;
   void (*activate)(peephole_activation, const Real* z, Real* y, Index count) noexcept;
+  void (*draw_mask)(std::uint64_t seed, double probability, Real value, Real* mask, Index count) noexcept;
   double (*peak)(double seconds) noexcept;
 
   Index layout;  // a number of its own for every way to lay prepared weights out

@@ -42,7 +42,7 @@ def problem_of(spec: CellSpec, dtype: str, *, reverse: bool) -> Problem:
 
 def valid_rows(problem: Problem) -> Array:
     """``[T, B]`` bool."""
-    return np.less.outer(np.arange(problem.x.shape[0]), problem.lengths)
+    return np.array([[t < length for length in problem.lengths] for t in range(problem.x.shape[0])])
 
 
 def tape_of(problem: Problem, fill: float, *, compact: bool) -> dict[str, Array]:

@@ -5,6 +5,7 @@
 #include "dense.hpp"
 #include "forward.hpp"
 #include "peak.hpp"
+#include "random.hpp"
 #include "stepper.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
@@ -13,7 +14,8 @@ namespace {
 // The threads that find something to do.
 template <class Real>
 Index occupied(const Shape& s, peephole_pass pass, Index wanted) noexcept {
-  if (pass == PEEPHOLE_BACKWARD || s.B >= wanted || divide(s, wanted, sizeof(Real), s.K, fewest_rows).by_units) return wanted;
+  if (pass == PEEPHOLE_BACKWARD || s.B >= wanted || divide(s, wanted, sizeof(Real), s.K, fewest_rows).by_units)
+    return wanted;
   return s.B < 1 ? 1 : s.B;
 }
 
@@ -122,9 +124,9 @@ std::size_t dense_workspace_bytes(const peephole_dense& layer, peephole_pass pas
 template <class Real>
 const Kernels<Real>& kernels() noexcept {
   static constexpr Kernels<Real> table{
-      forward<Real>,     backward<Real>,     dense<Real>,  workspace_bytes<Real>, dense_workspace_bytes<Real>,
-      activate<Real>,    measure_peak<Real>, vector_bytes, prepared_bytes<Real>,  prepare_forward<Real>,
-      layer_bytes<Real>, make_layer<Real>};
+      forward<Real>,         backward<Real>,    dense<Real>,        workspace_bytes<Real>, dense_workspace_bytes<Real>,
+      activate<Real>,        draw_mask<Real>,   measure_peak<Real>, vector_bytes,          prepared_bytes<Real>,
+      prepare_forward<Real>, layer_bytes<Real>, make_layer<Real>};
   return table;
 }
 

@@ -2,6 +2,7 @@
 #include "kernels.hpp"
 
 #include "dense.hpp"
+#include "random.hpp"
 #include "recurrence_backward.hpp"
 #include "recurrence_forward.hpp"
 #include "stepper.hpp"
@@ -78,10 +79,19 @@ void prepare(const Shape&, const typename Buffers<Real>::Weights&, void*) noexce
 
 template <class Real>
 const Kernels<Real>& kernels() noexcept {
-  static constexpr Kernels<Real> table{
-      forward<Real>,     backward<Real>,  dense<Real>, workspace_bytes<Real>, dense_workspace_bytes<Real>,
-      activated<Real>,   nullptr,         0,           prepared_bytes,        prepare<Real>,
-      layer_bytes<Real>, make_layer<Real>};
+  static constexpr Kernels<Real> table{forward<Real>,
+                                       backward<Real>,
+                                       dense<Real>,
+                                       workspace_bytes<Real>,
+                                       dense_workspace_bytes<Real>,
+                                       activated<Real>,
+                                       draw_mask<Real>,
+                                       nullptr,
+                                       0,
+                                       prepared_bytes,
+                                       prepare<Real>,
+                                       layer_bytes<Real>,
+                                       make_layer<Real>};
   return table;
 }
 

@@ -250,6 +250,23 @@ def run_dense_backward(
     _run_dense(activation, sizes, dtype, addresses, backward=True)
 
 
+def draw_mask(dtype: Dtype, address: int, count: int, *, seed: int, probability: float, value: float) -> None:
+    """Fill memory with a random mask: ``value`` with that probability, else 0.
+
+    Args:
+        dtype: of the mask.
+        address: of its first element.
+        count: its elements.
+        seed: of 64 bits; the same one gives the same mask on every machine and instruction set.
+        probability: in [0, 1], kept to ``2^-32``.
+        value: where there is no 0.
+
+    Raises:
+        BackendError: for a probability out of range.
+    """
+    check_status(core().draw_mask(_BYTES[dtype] == 8, seed, probability, value, address, count))
+
+
 def address_of(array: np.ndarray[Any, Any]) -> int:
     """The address of an array's first element."""
     return array.__array_interface__["data"][0]

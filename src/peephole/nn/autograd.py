@@ -19,11 +19,10 @@ from torch.autograd.function import FunctionCtx
 
 from peephole.errors import ArgumentError
 from peephole.kernels import layout, native
-from peephole.nn.cell import CellInputs, CellRun, CellState
+from peephole.nn.cell import KERNEL_DTYPES, CellInputs, CellRun, CellState
 from peephole.nn.once import first_derivative_only
 from peephole.spec import CellSpec
 
-_DTYPES: Mapping[torch.dtype, native.Dtype] = {torch.float32: "float32", torch.float64: "float64"}
 _STATE = ("h0", "c0", "r0")
 _FINAL = ("h_n", "c_n", "r_n")
 _MASKS = ("zoneout_h", "zoneout_c", "drop_h", "drop_g")
@@ -256,7 +255,7 @@ def _backward(jobs: Sequence[_Back]) -> list[Buffers]:
 
 
 def _pass(call: _Call, x: Tensor, addresses: dict[str, int], *, backward: bool) -> native.Pass:
-    return native.Pass(call.spec, call.sizes, _DTYPES[x.dtype], addresses, call.reverse, backward, call.compact)
+    return native.Pass(call.spec, call.sizes, KERNEL_DTYPES[x.dtype], addresses, call.reverse, backward, call.compact)
 
 
 def _hidden_addresses(plan: _Plan, hidden: Tensor) -> dict[str, int]:

@@ -6,14 +6,17 @@ same tuples, so the stack above them does not know which of the two it calls.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from peephole.kernels import native
 from peephole.spec import CellSpec
+
+KERNEL_DTYPES: Mapping[torch.dtype, native.Dtype] = {torch.float32: "float32", torch.float64: "float64"}
+"""The dtypes that the compiled kernels know."""
 
 
 class CellState(NamedTuple):
@@ -127,25 +130,23 @@ def draw_masks(spec: CellSpec, x: Tensor, hidden_size: int) -> CellMasks:
     on_hidden = spec.recurrent_dropout_on == "hidden"
 
     def draw(probability: float, *shape: int) -> Tensor | None:
-        return _draw(probability, shape, x) if probability else None
+        return _draw(probability, 1.0, shape, x) if probability else None
 
     zoneout_h = draw(spec.zoneout_hidden, steps, batch, outputs)
     zoneout_c = draw(spec.zoneout_cell, steps, batch, hidden_size)
-    drop = draw(keep, batch, outputs if on_hidden else hidden_size) if keep < 1 else None
-    if drop is not None:
-        drop.div_(keep)
+    drop = _draw(keep, 1 / keep, (batch, outputs if on_hidden else hidden_size), x) if keep < 1 else None
     return CellMasks(zoneout_h, zoneout_c, drop if on_hidden else None, None if on_hidden else drop)
 
 
-def _draw(probability: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Ones with that probability, else zeros.
+def _draw(probability: float, value: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """``value`` with that probability, else 0.
 
-    On a CPU torch's own draw would take as long as the cell itself. Two words of 32 bits out of one of 64 take a third
-    of that, and the probability is kept to 2^-32.
+    On a CPU torch's own draw would take as long as the cell itself: the kernels draw there, from a seed of torch's.
     """
-    if not like.is_cpu:
-        return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(probability)
-    count = math.prod(shape)
-    words = torch.empty((count + 1) // 2, dtype=torch.int64).random_(-(2**63), None).view(torch.int32)[:count]
-    below = min(round(probability * 2**32) - 2**31, 2**31 - 1)
-    return (words < below).to(like.dtype).reshape(shape)
+    mask = torch.empty(shape, dtype=like.dtype, device=like.device)
+    dtype = KERNEL_DTYPES.get(like.dtype)
+    if dtype is None or not like.is_cpu or not native.native_available():
+        return mask.bernoulli_(probability).mul_(value)
+    seed = int(torch.empty((), dtype=torch.int64).random_())
+    native.draw_mask(dtype, mask.data_ptr(), mask.numel(), seed=seed, probability=probability, value=value)
+    return mask

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from peephole import kernels
-
-_KERNEL_DTYPES = (torch.float32, torch.float64)
+from peephole.nn.cell import KERNEL_DTYPES
 
 
 def kernels_serve(x: Tensor) -> bool:
@@ -19,5 +17,5 @@ def kernels_serve(x: Tensor) -> bool:
     Raises:
         ArgumentError: where the environment names no backend.
     """
-    served = x.device.type == "cpu" and x.dtype in _KERNEL_DTYPES and x.numel() > 0
+    served = x.device.type == "cpu" and x.dtype in KERNEL_DTYPES and x.numel() > 0
     return served and kernels.choose_backend() == "native"
