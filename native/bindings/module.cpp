@@ -225,6 +225,7 @@ void bind_instruction_sets(nb::module_& m) {
   m.def("isa", &peephole_isa);
   m.def("force_isa", [](const char* name) { return peephole_force_isa(*name == '\0' ? nullptr : name); });
   m.def("peak", &peephole_peak, nb::call_guard<nb::gil_scoped_release>());
+  m.def("tile_rate", &peephole_tile_rate, nb::call_guard<nb::gil_scoped_release>());
   m.def("draw_mask",
         [](bool is_double, std::uint64_t seed, double probability, double value, Address mask, std::int64_t count) {
           const nb::gil_scoped_release released;

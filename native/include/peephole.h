@@ -202,6 +202,11 @@ PEEPHOLE_API int peephole_force_isa(const char* name) PEEPHOLE_NOEXCEPT;
  * for about so many seconds. real_bytes is 4 or 8; 0 for other sizes and for the plain kernels. */
 PEEPHOLE_API double peephole_peak(size_t real_bytes, double seconds) PEEPHOLE_NOEXCEPT;
 
+/* The same of the tile of so many rows and registers that the products are made of, its operands in the first-level
+ * cache; 0 where there is none. */
+PEEPHOLE_API double peephole_tile_rate(size_t real_bytes, int32_t rows, int32_t vectors,
+                                       double seconds) PEEPHOLE_NOEXCEPT;
+
 /* y = phi(z), element by element; y may be z. */
 PEEPHOLE_API int peephole_activate_f32(int32_t activation, const float* z, float* y, int64_t count) PEEPHOLE_NOEXCEPT;
 PEEPHOLE_API int peephole_activate_f64(int32_t activation, const double* z, double* y, int64_t count) PEEPHOLE_NOEXCEPT;

@@ -233,6 +233,14 @@ double peephole_peak(size_t real_bytes, double seconds) noexcept {
   return real_bytes == sizeof(float) ? f32(seconds) : real_bytes == sizeof(double) ? f64(seconds) : 0.0;
 }
 
+double peephole_tile_rate(size_t real_bytes, int32_t rows, int32_t vectors, double seconds) noexcept {
+  const auto f32 = chosen<float>().tile_rate;
+  const auto f64 = chosen<double>().tile_rate;
+  if (f32 == nullptr || f64 == nullptr) return 0.0;
+  if (real_bytes == sizeof(float)) return f32(rows, vectors, seconds);
+  return real_bytes == sizeof(double) ? f64(rows, vectors, seconds) : 0.0;
+}
+
 #define PEEPHOLE_DEFINE_ENTRIES(real, suffix)                                                                          \
   int peephole_activate_##suffix(int32_t activation, const real* z, real* y, int64_t count) noexcept {                 \
     return activate<real>(activation, z, y, count);                                                                    \

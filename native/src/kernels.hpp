@@ -47,6 +47,7 @@ struct Kernels {
   void (*activate)(peephole_activation, const Real* z, Real* y, Index count) noexcept;
   void (*draw_mask)(std::uint64_t seed, double probability, Real value, Real* mask, Index count) noexcept;
   double (*peak)(double seconds) noexcept;
+  double (*tile_rate)(Index rows, Index vectors, double seconds) noexcept;
 
   Index layout;  // a number of its own for every way to lay prepared weights out
   std::size_t (*prepared_bytes)(const Shape&) noexcept;

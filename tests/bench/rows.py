@@ -51,6 +51,7 @@ def results(*rows: Row, complete: bool = True) -> Results:
         machine={"processor": "an abacus", "cores": "2", "system": "Linux", "python": "3.12.0", "torch": "2.13.0"},
         settings={"seconds": 1.0, "quick": False, "threads": [1, 2]},
         peak={"float32": 100.0},
+        tiles={"1x1": 20.0, "1x2": 40.0, "2x1": 30.0, "2x2": 88.0},
         complete=complete,
         rows=list(rows),
     )

@@ -66,11 +66,14 @@ def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
         read(tmp_path / "other.json")
 
 
+TILE_ROWS = 2
+
+
 def test_every_row_is_in_the_tables() -> None:
     assert all(len(cells_of(row)) == len(COLUMNS) for row in EVERY_KIND)
     text = markdown(results(*EVERY_KIND))
-    assert text.count("\n| ") - 2 * text.count("\n**") == len(EVERY_KIND)
-    for part in ("an abacus", "| missed |", "| met |", "| 123 |", "layer norm", "4 cells a block", "P 32", "missing"):
+    assert text.count("\n| ") - 2 * text.count("\n**") == len(EVERY_KIND) + TILE_ROWS
+    for part in ("an abacus", "| missed |", "| met |", "| 123 |", "layer norm", "4 cells a block", "P 32", "missing", "| 2 | 30 (30%) | 88 (88%) |"):
         assert part in text, part
 
 
@@ -81,6 +84,7 @@ def test_losses_gaps_and_disturbances_are_said() -> None:
     assert "interrupted" in told
     assert "1 of 13 rows were measured while other programs" in told
     assert "100 GFLOP/s in float32" in told
+    assert "The fastest tile, 2x2, does 88 GFLOP/s" in told
 
 
 def test_the_pictures_are_drawn_from_the_rows(tmp_path: Path) -> None:

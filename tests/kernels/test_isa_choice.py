@@ -66,3 +66,12 @@ def test_the_command_line_says_so_in_one_line_and_leaves_with_2() -> None:
     assert done.returncode == 2
     assert f"must be one of {', '.join(ISAS)} here (got 'sse9')" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_every_tile_has_a_rate_and_the_plain_kernels_have_none(isa: str) -> None:
+    for dtype in ("float32", "float64"):
+        rates = native.tile_rates(dtype, seconds=1e-4)
+        rows = {"plain": 0, "baseline": 2, "avx2": 3}.get(isa, 6)
+        assert set(rates) == {f"{r}x{v}" for r in range(1, rows + 1) for v in range(1, 5)}
+        assert all(rate > 0 for rate in rates.values())
+        assert (native.fma_peak(dtype, seconds=1e-4) > 0) == (isa != "plain")

@@ -123,10 +123,20 @@ std::size_t dense_workspace_bytes(const peephole_dense& layer, peephole_pass pas
 
 template <class Real>
 const Kernels<Real>& kernels() noexcept {
-  static constexpr Kernels<Real> table{
-      forward<Real>,         backward<Real>,    dense<Real>,        workspace_bytes<Real>, dense_workspace_bytes<Real>,
-      activate<Real>,        draw_mask<Real>,   measure_peak<Real>, vector_bytes,          prepared_bytes<Real>,
-      prepare_forward<Real>, layer_bytes<Real>, make_layer<Real>};
+  static constexpr Kernels<Real> table{forward<Real>,
+                                       backward<Real>,
+                                       dense<Real>,
+                                       workspace_bytes<Real>,
+                                       dense_workspace_bytes<Real>,
+                                       activate<Real>,
+                                       draw_mask<Real>,
+                                       measure_peak<Real>,
+                                       measure_tile<Real>,
+                                       vector_bytes,
+                                       prepared_bytes<Real>,
+                                       prepare_forward<Real>,
+                                       layer_bytes<Real>,
+                                       make_layer<Real>};
   return table;
 }
 

@@ -1,9 +1,9 @@
-// What the processor can do at most: multiply and add in registers alone, on one thread.
+// What the processor can do at most, multiplying and adding in registers alone, and what the tiles do; on one thread.
 #pragma once
 
 #include <chrono>
 
-#include "simd.hpp"
+#include "product.hpp"
 
 namespace peephole::PEEPHOLE_ISA {
 
@@ -31,23 +31,51 @@ inline Real run_sums(int rounds) noexcept {
   return sum<Real>(a + b + c + d + e + f + g + h + i + j + k + l);
 }
 
-// Operations a second, a product and a sum counting as two; the best of what fits into about so many seconds.
-template <class Real>
-double measure_peak(double seconds) noexcept {
+// Operations a second of work that does so many in each call; the best of what fits into about so many seconds.
+template <class Work>
+double best_rate(double operations, double seconds, Work work) noexcept {
   using Clock = std::chrono::steady_clock;
-  constexpr int rounds = 20000;
   double best = 0;
-  volatile Real kept = 0;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   do {
     const auto begun = Clock::now();
-    kept = run_sums<Real>(rounds);
-    static_cast<void>(kept);
+    work();
     const double took = std::chrono::duration<double>(Clock::now() - begun).count();
-    const double rate = 2.0 * rounds * 12 * static_cast<double>(lanes<Real>) / took;
-    if (rate > best) best = rate;
+    if (took > 0 && operations / took > best) best = operations / took;
   } while (Clock::now() < end);
   return best;
+}
+
+// A product and a sum count as two.
+template <class Real>
+double measure_peak(double seconds) noexcept {
+  constexpr int rounds = 20000;
+  volatile Real kept = 0;
+  return best_rate(2.0 * rounds * 12 * static_cast<double>(lanes<Real>), seconds,
+                   [&] { kept = run_sums<Real>(rounds); });
+}
+
+// The same of the tile of so many rows and registers, over a panel that lies in the first-level cache; 0 if there is
+// none.
+template <class Real>
+double measure_tile(Index rows, Index vectors, double seconds) noexcept {
+  if (rows < 1 || rows > tile_rows || vectors < 1 || vectors > tile_vectors) return 0.0;
+  constexpr Index depth = 96;
+  constexpr int rounds = 200;
+  alignas(64) Real panel[depth * tile_columns<Real>], left[tile_rows * depth], Z[tile_rows * tile_columns<Real>];
+  for (Real& one : panel) one = Real(0.5);
+  for (Real& one : left) one = Real(0.25);
+  for (Real& one : Z) one = Real(0);
+  TileRows<Real> a;
+  a.step = 1;
+  for (Index r = 0; r < rows; ++r) a.row[r] = left + r * depth;
+  a.ahead = reinterpret_cast<const unsigned char*>(panel);
+  a.ahead_step = 0;
+  const Index width = vectors * lanes<Real>;
+  const Tile<Real> tile = tile_of<Real>(rows, vectors);
+  return best_rate(2.0 * rounds * static_cast<double>(depth * rows * width), seconds, [&] {
+    for (int round = 0; round < rounds; ++round) tile(depth, a, panel, Z, width, Z, width);
+  });
 }
 
 }  // namespace peephole::PEEPHOLE_ISA

@@ -87,6 +87,7 @@ const Kernels<Real>& kernels() noexcept {
                                        activated<Real>,
                                        draw_mask<Real>,
                                        nullptr,
+                                       nullptr,
                                        0,
                                        prepared_bytes,
                                        prepare<Real>,

@@ -314,6 +314,8 @@ def _variants(shapes: Sequence[Shape] | None) -> list[Case]:
                         marks=marks,
                     )
                 )
+    for shape in shapes or [Shape(*own) for own in _VARIANTS]:  # beside full backpropagation through time
+        found.append(Case(regime="variants", work="training", shape=shape, variant="truncated", peers=("plain_cell",)))
     return found
 
 

@@ -73,6 +73,9 @@ def summary(results: Results) -> list[str]:
         lines.append(f"{sum(judged)} of {len(judged)} single marks are met.")
     peaks = [f"{value:.4g} GFLOP/s in {dtype}" for dtype, value in results.peak.items()]
     lines += [f"The peak of one thread is {' and '.join(peaks)}."] if peaks else []
+    if results.tiles:
+        best = max(results.tiles, key=lambda name: results.tiles[name])
+        lines.append(f"The fastest tile, {best}, does {results.tiles[best]:.4g} GFLOP/s in float32.")
     disturbed = sum(row.disturbed for row in results.rows)
     if disturbed:
         lines.append(
@@ -91,6 +94,8 @@ def markdown(results: Results) -> str:
         NOTE,
         "\n".join(f"- {line}" for line in summary(results)),
     ]
+    if results.tiles:
+        parts += ["**the tiles, in GFLOP/s: rows of the left factor by registers of the right one**", _tiles(results)]
     for title, rows in groups(results.rows):
         parts += [f"**{title}**", _table(rows)]
     return "\n\n".join(parts) + "\n"
@@ -98,7 +103,26 @@ def markdown(results: Results) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     aligned = ["---" if place < 2 else "--:" for place in range(len(COLUMNS))]
-    lines = [COLUMNS, aligned, *(cells_of(row) for row in rows)]
+    return _lines([COLUMNS, aligned, *(cells_of(row) for row in rows)])
+
+
+def _tiles(results: Results) -> str:
+    """One line for each number of rows, the share of the peak beside each rate."""
+    sizes = [tuple(map(int, name.split("x"))) for name in results.tiles]
+    columns = sorted({vectors for _, vectors in sizes})
+    peak = results.peak.get("float32")
+
+    def cell(rows: int, vectors: int) -> str:
+        rate = results.tiles.get(f"{rows}x{vectors}")
+        if rate is None:
+            return "-"
+        return f"{rate:.4g}" + (f" ({rate / peak:.0%})" if peak else "")
+
+    lines = [[str(rows), *(cell(rows, vectors) for vectors in columns)] for rows in sorted({rows for rows, _ in sizes})]
+    return _lines([["rows", *map(str, columns)], ["--:"] * (1 + len(columns)), *lines])
+
+
+def _lines(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

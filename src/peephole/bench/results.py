@@ -16,7 +16,7 @@ from peephole.bench.grid import GEOMETRIC_MEANS, SMALLEST, Peer, Regime, Work
 from peephole.errors import DataError
 
 FORMAT = "peephole speed"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DISTURBED = 0.1
 """The part of the processors' time that others may take before a row counts as disturbed."""
 
@@ -126,6 +126,7 @@ class Results:
         machine: where and with what.
         settings: how it was asked for.
         peak: GFLOP/s of multiply-adds in registers, one thread, by dtype, measured in the same run.
+        tiles: GFLOP/s of each tile in float32, by rows and registers, measured before everything else.
         complete: False where it was interrupted.
         rows: in the order they were measured.
     """
@@ -133,6 +134,7 @@ class Results:
     machine: dict[str, str]
     settings: dict[str, Any]
     peak: dict[str, float]
+    tiles: dict[str, float]
     complete: bool
     rows: list[Row]
 
@@ -175,6 +177,7 @@ def to_document(results: Results) -> dict[str, Any]:
         "machine": results.machine,
         "settings": results.settings,
         "peak_gflops_a_thread": results.peak,
+        "tiles_gflops": results.tiles,
         "grids": [{**dataclasses.asdict(mean), "met": mean.met} for mean in grid_means(results.rows)],
         "rows": [{**dataclasses.asdict(row), "met": row.met} for row in results.rows],
     }
@@ -194,6 +197,7 @@ def from_document(document: object) -> Results:
             machine=dict(given["machine"]),
             settings=dict(given["settings"]),
             peak=dict(given["peak_gflops_a_thread"]),
+            tiles=dict(given["tiles_gflops"]),
             complete=bool(given["complete"]),
             rows=[_row(row) for row in given["rows"]],
         )

@@ -158,11 +158,19 @@ def _measure(
     from peephole.bench import Peak, Results, measure, write
     from peephole.bench.machine import describe_machine, machine_line
     from peephole.bench.run import check_settings
+    from peephole.kernels.native import tile_rates
 
     threads, seconds = settings["threads"], settings["seconds"]
     check_settings(threads=threads, seconds=seconds)
     peak = Peak()
-    results = Results(machine=describe_machine(), settings=dict(settings), peak=peak.found, complete=False, rows=[])
+    results = Results(
+        machine=describe_machine(),
+        settings=dict(settings),
+        peak=peak.found,
+        tiles={name: float(f"{rate:.4g}") for name, rate in tile_rates("float32").items()},
+        complete=False,
+        rows=[],
+    )
     if not quiet:
         console.say_plain(machine_line(results.machine))
     table: list[Row] = []

@@ -148,6 +148,21 @@ def fma_peak(dtype: Dtype, *, seconds: float = 0.2) -> float:
     return core().peak(_BYTES[dtype], seconds) * 1e-9
 
 
+def tile_rates(dtype: Dtype, *, seconds: float = 0.02) -> dict[str, float]:
+    """What each tile of the products does, in GFLOP/s on one thread, its operands in the first-level cache.
+
+    Args:
+        dtype: of the numbers.
+        seconds: how long each is measured; the best counts.
+
+    Returns:
+        By rows and registers, as ``"6x4"``; empty for the plain kernels, which have none.
+    """
+    sizes = [(rows, vectors) for rows in range(1, 9) for vectors in range(1, 9)]
+    rates = {f"{r}x{v}": core().tile_rate(_BYTES[dtype], r, v, seconds) * 1e-9 for r, v in sizes}
+    return {name: rate for name, rate in rates.items() if rate}
+
+
 def run_forward(
     spec: CellSpec, sizes: Sizes, dtype: Dtype, addresses: dict[str, int], *, reverse: bool = False, threads: int = 1
 ) -> None:
