@@ -73,7 +73,17 @@ def test_every_row_is_in_the_tables() -> None:
     assert all(len(cells_of(row)) == len(COLUMNS) for row in EVERY_KIND)
     text = markdown(results(*EVERY_KIND))
     assert text.count("\n| ") - 2 * text.count("\n**") == len(EVERY_KIND) + TILE_ROWS
-    for part in ("an abacus", "| missed |", "| met |", "| 123 |", "layer norm", "4 cells a block", "P 32", "missing", "| 2 | 30 (30%) | 88 (88%) |"):
+    for part in (
+        "an abacus",
+        "| missed |",
+        "| met |",
+        "| 123 |",
+        "layer norm",
+        "4 cells a block",
+        "P 32",
+        "missing",
+        "| 2 | 30 (30%) | 88 (88%) |",
+    ):
         assert part in text, part
 
 

@@ -21,6 +21,7 @@ from peephole.errors import ArgumentError
 from peephole.kernels import layout, native
 from peephole.nn.cell import KERNEL_DTYPES, CellInputs, CellRun, CellState
 from peephole.nn.once import first_derivative_only
+from peephole.nn.spare import SpareMemory
 from peephole.spec import CellSpec
 
 _STATE = ("h0", "c0", "r0")
@@ -33,6 +34,7 @@ _GRADIENTS = {name: f"d{name}" for name in ("x", *_STATE, *layout.WEIGHTS)} | {"
 _LINE = 16  # elements that no two parts of the tape share: a cache line at least
 
 _HIDDEN = "hidden"
+_spare = SpareMemory()
 
 Buffers = dict[str, Tensor]
 
@@ -229,7 +231,7 @@ def _forward(calls: Sequence[_Call], buffers: Sequence[Buffers], *, keep_all: bo
             tape |= {name: torch.zeros_like(tape[name]) for name in _SHOWN if name in tape}
         addresses = _addresses(own, call.constants, tape)
         if keep_all:
-            tape[_HIDDEN] = x.new_empty(call.plan.hidden_count)
+            tape[_HIDDEN] = _spare.empty(call.plan.hidden_count, x.dtype)
             addresses |= _hidden_addresses(call.plan, tape[_HIDDEN])
         passes.append(_pass(call, x, addresses, backward=False))
         tapes.append(tape)
