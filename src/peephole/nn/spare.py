@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Mapping
-from typing import Any, cast, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -43,8 +43,8 @@ class SpareMemory:
             piece = _aligned(size)
         array = piece[:bytes_].view(_DTYPES[dtype])
         weakref.finalize(array, self._keep, piece).atexit = False
-        held = cast(Tensor, torch.from_numpy(array))  # pyright: ignore[reportUnknownMemberType]
-        return held  # which holds the array as long as anybody holds it
+        # The tensor holds the array as long as anybody holds the tensor.
+        return torch.from_numpy(array)  # pyright: ignore[reportUnknownMemberType]
 
     def waiting(self) -> int:
         """Bytes that wait."""
