@@ -106,6 +106,6 @@ def test_unpadded_has_as_many_useful_steps() -> None:
 )
 def test_a_peer_that_is_not_installed_says_so(peer: Peer, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    (case,) = cases(regimes=["inference"], shapes=SHAPES[:1])
+    (case,) = cases(regimes=["inference"], peers=[peer], shapes=SHAPES[:1])
     with pytest.raises(MissingDependencyError, match=f"{package} is not installed; pip install {package}"):
         make_entrant(peer, make_problem(case), threads=1)

@@ -99,11 +99,13 @@ class Dense {
       activate_backward<Real>(phi_, v.y + (first + m) * layer_.O, dz, layer_.O);
       add_if<Real>(v.db, dz, layer_.O);
       if (dW == nullptr) continue;
-      dz_.pack(m, m + 1, dz, stride);
       pack_row<Real>(x_, m, 0, v.x + (first + m) * layer_.I, nullptr, layer_.I);
       pad_row(x_, m, layer_.I);
     }
-    if (dW != nullptr) add_outer_product<Real>(dz_, 0, dz_.groups(), x_, count, nullptr, dW, layer_.I);
+    if (dW != nullptr) {
+      dz_.pack(0, count, z_, stride);
+      add_outer_product<Real>(dz_, 0, dz_.groups(), x_, count, nullptr, dW, layer_.I);
+    }
     if (v.dx == nullptr) return;
     copy_or_zero<Real>(dx_, nullptr, count * columns);
     make_product<Real>(W_, Walk{0, W_.count()}, count, [&](Index m) { return z_ + m * stride; }, nullptr, dx_, columns);

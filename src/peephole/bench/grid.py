@@ -236,23 +236,30 @@ def _step(shapes: Sequence[Shape] | None) -> list[Case]:
     ]
 
 
+# Who makes thousands of small tensors in a call (Keras, the loops) leaves the heap in pieces to whoever comes next; so
+# it has lines of its own, where no close ratio is measured.
 def _inference(shapes: Sequence[Shape] | None) -> list[Case]:
     found: list[Case] = []
     for shape in shapes or _grid():
-        peers: tuple[Peer, ...] = ("torch", "onnxruntime")
-        peers += ("keras",) if shapes or shape[:2] in _KERAS else ()
         marks = marks_of("inference", shape)
-        found.append(Case(regime="inference", work="inference", shape=shape, peers=peers, marks=marks))
+        found.append(
+            Case(regime="inference", work="inference", shape=shape, peers=("torch", "onnxruntime"), marks=marks)
+        )
+        if shapes or shape[:2] in _KERAS:
+            found.append(Case(regime="inference", work="inference", shape=shape, peers=("keras",)))
     return found
 
 
 def _training(shapes: Sequence[Shape] | None) -> list[Case]:
     found: list[Case] = []
     for shape in shapes or _grid():
-        peers: tuple[Peer, ...] = ("torch", "keras") if shapes or shape[:2] in _KERAS else ("torch",)
         full = shape.hidden >= _SHARE_HIDDEN and shape.batch >= _SHARE_BATCH
         marks, share = marks_of("training", shape), _SHARE if full else None
-        found.append(Case(regime="training", work="training", shape=shape, peers=peers, marks=marks, share_mark=share))
+        found.append(
+            Case(regime="training", work="training", shape=shape, peers=("torch",), marks=marks, share_mark=share)
+        )
+        if shapes or shape[:2] in _KERAS:
+            found.append(Case(regime="training", work="training", shape=shape, peers=("keras",)))
     for shape in shapes or [Shape(H, B, affordable_steps(H, B)) for H, B in _NO_DX]:
         found.append(Case(regime="training", work="training_no_dx", shape=shape, peers=("torch",)))
     return found
@@ -291,32 +298,32 @@ def _float64(shapes: Sequence[Shape] | None) -> list[Case]:
 
 
 def _variants(shapes: Sequence[Shape] | None) -> list[Case]:
+    own = shapes or [Shape(*variant) for variant in _VARIANTS]
     found: list[Case] = []
     for work in _BOTH:
         for name in ("peephole", "coupled", "lstm", "variational_dropout", "zoneout", "layer_norm"):
-            peers: tuple[Peer, ...] = ("plain_cell", "loop")
-            peers += ("onnxruntime",) if work == "inference" and name in _ON_ONNX else ()
-            for shape in shapes or [Shape(*own) for own in _VARIANTS]:
-                marks: dict[Peer, float] = {
-                    "plain_cell": _PLAIN_CELL_LAYER_NORM if name == "layer_norm" else _PLAIN_CELL
-                }
-                if shape.hidden <= 64 or shape.hidden == 256:
-                    marks["loop"] = _LOOP if shape.hidden <= 64 else _LOOP_LARGE
-                cells = _CELLS if name == "lstm" else 1
-                found.append(
-                    Case(
-                        regime="variants",
-                        work=work,
-                        shape=shape,
-                        variant=name,
-                        cells_per_block=cells,
-                        peers=peers,
-                        marks=marks,
-                    )
+            for shape in own:
+                case = Case(
+                    regime="variants",
+                    work=work,
+                    shape=shape,
+                    variant=name,
+                    cells_per_block=_CELLS if name == "lstm" else 1,
+                    peers=("plain_cell",),
+                    marks={"plain_cell": _PLAIN_CELL_LAYER_NORM if name == "layer_norm" else _PLAIN_CELL},
                 )
-    for shape in shapes or [Shape(*own) for own in _VARIANTS]:  # beside full backpropagation through time
+                by_hand: tuple[Peer, ...] = ("loop",)
+                by_hand += ("onnxruntime",) if work == "inference" and name in _ON_ONNX else ()
+                found += [case, replace(case, peers=by_hand, marks=_loop_marks(shape))]
+    for shape in own:  # beside full backpropagation through time
         found.append(Case(regime="variants", work="training", shape=shape, variant="truncated", peers=("plain_cell",)))
     return found
+
+
+def _loop_marks(shape: Shape) -> dict[Peer, float]:
+    if shape.hidden <= 64:
+        return {"loop": _LOOP}
+    return {"loop": _LOOP_LARGE} if shape.hidden == 256 else {}
 
 
 _BOTH: tuple[Work, ...] = ("training", "inference")
