@@ -66,8 +66,6 @@ TOLERANCES: dict[str, float] = {
     "training_float64": 1e-12,
     # training: the norm of a clipped gradient in float32; torch adds 1e-6 to the norm it divides by.
     "training_clipped_float32": 1e-3,
-    # training: what the loop may cost for each batch, in seconds.
-    "training_seconds_a_batch": 1e-4,
     # tasks: means of a few dozen float64 errors, by utilsforecast and by hand.
     "tasks_metrics": 1e-9,
     # tasks: a forecast in float32, by torch modules and by the runtime, in units of the series' deviation.

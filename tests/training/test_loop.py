@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -183,29 +182,3 @@ def test_bad_batches_are_named() -> None:
         ArrayBatches(torch.zeros(3, 1), torch.zeros(2, 1), batch_size=1)
     with pytest.raises(ArgumentError, match="batch_size"):
         ArrayBatches(torch.zeros(3, 1), torch.zeros(3, 1), batch_size=0)
-
-
-@pytest.mark.slow
-def test_the_loop_costs_little_beside_the_network() -> None:
-    import time
-
-    module = torch.nn.Linear(1, 1)
-    batches = ArrayBatches(torch.zeros(512, 1), torch.zeros(512, 1), batch_size=1)
-
-    def own() -> float:
-        optimizer: Any = torch.optim.AdamW(module.parameters(), fused=True)
-        start = time.perf_counter()
-        for batch in batches.epoch(None):
-            optimizer.zero_grad()
-            squared_error(module, batch).backward()  # pyright: ignore[reportUnknownMemberType]
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
-        return time.perf_counter() - start
-
-    def ours() -> float:
-        start = time.perf_counter()
-        train(module, batches, settings=TrainingSettings(max_epochs=1))
-        return time.perf_counter() - start
-
-    overhead = (np.median([ours() for _ in range(9)]) - np.median([own() for _ in range(9)])) / len(batches)
-    assert overhead < TOLERANCES["training_seconds_a_batch"]
