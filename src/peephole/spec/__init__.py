@@ -1,0 +1,26 @@
+"""Cells and networks as data.
+
+A variant of the LSTM is a frozen :class:`CellSpec`; the equations, the compiled kernels, the torch modules, the
+runtime and the artifact all read the same one. :data:`VARIANTS` names the well-known ones. A whole network is a
+frozen :class:`NetworkSpec`. Nothing here computes anything; sizes of arrays follow in :mod:`peephole.weights`.
+"""
+
+from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
+from peephole.spec.dictionary import network_from_dict, to_dict
+from peephole.spec.networks import MLPSpec, NetworkSpec, RecurrentSpec, check_hidden_size
+from peephole.spec.variants import VARIANTS, Variant, variant
+
+__all__ = [
+    "ACTIVATIONS",
+    "VARIANTS",
+    "Activation",
+    "CellSpec",
+    "MLPSpec",
+    "NetworkSpec",
+    "RecurrentSpec",
+    "Variant",
+    "check_hidden_size",
+    "network_from_dict",
+    "to_dict",
+    "variant",
+]

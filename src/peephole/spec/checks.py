@@ -1,0 +1,29 @@
+"""What the fields of a spec must be; each rule told in one sentence."""
+
+from __future__ import annotations
+
+from peephole.errors import ArgumentError
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...], *, owner: str = "CellSpec") -> None:
+    """Refuse what is not one of ``choices``."""
+    if value not in choices:
+        raise ArgumentError(f"{owner}: {name} must be one of {', '.join(choices)} (got {value!r})")
+
+
+def check_integer(name: str, value: object, *, minimum: int, owner: str = "CellSpec") -> None:
+    """Refuse what is no whole number of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ArgumentError(f"{owner}: {name} must be a whole number of at least {minimum} (got {value!r})")
+
+
+def check_probability(name: str, value: object) -> None:
+    """Refuse what is no probability below 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ArgumentError(f"CellSpec: {name} must be a probability in [0, 1) (got {value!r})")
+
+
+def check_switch(name: str, value: object, *, owner: str = "CellSpec") -> None:
+    """Refuse what is not True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{owner}: {name} must be True or False (got {value!r})")
