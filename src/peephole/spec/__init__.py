@@ -7,7 +7,7 @@ frozen :class:`NetworkSpec`. Nothing here computes anything; sizes of arrays fol
 
 from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
 from peephole.spec.dictionary import network_from_dict, to_dict
-from peephole.spec.networks import MLPSpec, NetworkSpec, RecurrentSpec, check_hidden_size
+from peephole.spec.networks import EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec, check_hidden_size
 from peephole.spec.variants import VARIANTS, Variant, variant
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "VARIANTS",
     "Activation",
     "CellSpec",
+    "EmbeddingSpec",
+    "LinearSpec",
     "MLPSpec",
     "NetworkSpec",
     "RecurrentSpec",

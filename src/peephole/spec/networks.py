@@ -7,7 +7,7 @@ from typing import Literal
 
 from peephole.errors import ArgumentError
 from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
-from peephole.spec.checks import check_choice, check_integer
+from peephole.spec.checks import check_choice, check_integer, check_switch
 
 _PLAIN = CellSpec()
 
@@ -23,6 +23,8 @@ class RecurrentSpec:
         num_layers: layers, the ``h`` of one being the ``x`` of the next.
         bidirectional: a second network runs from the last valid step to the first.
         bias: whether the cells have bias terms.
+        residual: the input of a layer is added to its output, in every layer where both have the same size.
+        learned_state: the state before the first step is a parameter of each layer and direction, not zero.
     """
 
     kind: Literal["recurrent"] = field(default="recurrent", init=False)
@@ -32,10 +34,14 @@ class RecurrentSpec:
     num_layers: int = 1
     bidirectional: bool = False
     bias: bool = True
+    residual: bool = False
+    learned_state: bool = False
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size", "num_layers"):
             check_integer(name, getattr(self, name), minimum=1, owner="RecurrentSpec")
+        for name in ("bidirectional", "bias", "residual", "learned_state"):
+            check_switch(name, getattr(self, name), owner="RecurrentSpec")
         check_hidden_size("RecurrentSpec", self.cell, self.hidden_size)
 
     @property
@@ -82,6 +88,52 @@ class MLPSpec:
     def feature_size(self) -> int:
         """Units of the last hidden layer."""
         return self.hidden_sizes[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingSpec:
+    """Whole numbers in, a learned vector for each out.
+
+    Attributes:
+        num_embeddings: numbers that there are, 0 to ``num_embeddings − 1`` (the size of a vocabulary).
+        embedding_dim: size of each vector.
+    """
+
+    kind: Literal["embedding"] = field(default="embedding", init=False)
+    num_embeddings: int
+    embedding_dim: int
+
+    def __post_init__(self) -> None:
+        for name in ("num_embeddings", "embedding_dim"):
+            check_integer(name, getattr(self, name), minimum=1, owner="EmbeddingSpec")
+
+    @property
+    def feature_size(self) -> int:
+        """Features that come out."""
+        return self.embedding_dim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearSpec:
+    """A linear map of the features, ``y = W x + b``.
+
+    Attributes:
+        input_size: features that go in.
+        output_size: features that come out.
+    """
+
+    kind: Literal["linear"] = field(default="linear", init=False)
+    input_size: int
+    output_size: int
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "output_size"):
+            check_integer(name, getattr(self, name), minimum=1, owner="LinearSpec")
+
+    @property
+    def feature_size(self) -> int:
+        """Features that come out."""
+        return self.output_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
