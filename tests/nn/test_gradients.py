@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from peephole.nn import LSTM, RNN, autograd, reference
 from peephole.nn.cell import CellEngine, CellState
-from peephole.nn.stack import run_stack
+from peephole.nn.stack import cell_names, run_stack
 from peephole.spec import VARIANTS
 from tests.nn.cases import (
     LENGTHS,
@@ -37,9 +37,10 @@ def _run(engine: CellEngine, made: LSTM | RNN, x: Tensor, hx: Any, *, lengths: T
     """Outputs, final states, gates and cells of every step."""
     set_seed(42)  # the same masks for both engines
     parts: list[Tensor] = tensors(hx)
+    parameters = dict(made.named_parameters())
     run = run_stack(
         made.spec,
-        dict(made.named_parameters()),
+        [{letter: parameters[name] for letter, name in own} for own in cell_names(made.spec)],
         x,
         [CellState(*(q[at] for q in parts)) for at in range(parts[0].shape[0])],
         engine=engine,

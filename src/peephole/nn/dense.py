@@ -39,7 +39,7 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor | None, *, mask: Tensor | None
     Returns:
         ``[…, O]``. Differentiable, any number of times.
     """
-    if not kernels_serve(x):
+    if torch.compiler.is_compiling() or not kernels_serve(x):  # a compiler sees through torch operations
         return _operations(_Call(activation, mask), x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     y = cast(Tensor, cast(Any, _Dense).apply(_Call(activation, mask), rows, weight, bias))
