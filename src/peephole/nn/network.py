@@ -148,6 +148,7 @@ def _body(
             device=device,
             dtype=dtype,
             variant=spec.cell,
+            learned_state=spec.learned_state,
         )
     return LSTM(
         *sizes,
@@ -157,6 +158,7 @@ def _body(
         device=device,
         dtype=dtype,
         variant=spec.cell,
+        learned_state=spec.learned_state,
     )
 
 
