@@ -191,10 +191,9 @@ def fill(
         generator: what is drawn from; ``None`` for torch's own.
     """
     scheme = INITIALISATIONS[recipe.scheme]
-    rules = dict.fromkeys(("W", "W_p"), scheme.inputs) | dict.fromkeys(("R", "S"), scheme.recurrent)
     with torch.no_grad():
         for name in module_shapes(spec):
-            letter = _LETTERS[name.partition("_l")[0]]
+            letter = _LETTERS[name.rpartition("_l")[0]]
             if letter in _CONSTANTS:
                 parameters[name].fill_(_CONSTANTS[letter])
                 continue
