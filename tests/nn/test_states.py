@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from peephole.nn import LSTM, RNN, States
-from peephole.spec import VARIANTS
-from tests.nn.cases import LSTM_VARIANTS, close, gradients_are_right, layer, noise, set_seed, tensors, total
+from peephole.spec import VARIANTS, CellSpec
+from tests.cells import ALL_CELLS
+from tests.nn.cases import LSTM_VARIANTS, close, gradients, gradients_are_right, layer, noise, set_seed, tensors, total
+
+LSTM_CELLS = {name: cell for name, cell in ALL_CELLS.items() if cell.cell == "lstm"}
 
 
 @pytest.mark.parametrize(("name", "cells"), [*itertools.product(LSTM_VARIANTS, (1, 3))])
@@ -40,6 +43,25 @@ def test_states_are_differentiable_and_exact() -> None:
         return tuple(made(x, return_states=True)[2])
 
     assert gradients_are_right(states, [x])
+
+
+@pytest.mark.parametrize("cell", LSTM_CELLS.values(), ids=list(LSTM_CELLS))
+def test_each_state_alone_carries_its_gradient(cell: CellSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error on one of i f g o c h and on nothing else: by the kernels as by autograd."""
+    set_seed(0)
+    made = LSTM(4, 6, 2, bidirectional=True, variant=cell, dtype=torch.float64).eval()
+    x = noise(5, 3, 4, gradient=True)
+    wanted = [x, *made.parameters()]
+    found: list[dict[str, list[Tensor]]] = []
+    for backend in ("native", "reference"):
+        monkeypatch.setenv("PEEPHOLE_BACKEND", backend)
+        states = made(x, lengths=[5, 0, 3], return_states=True)[2]._asdict()
+        found.append({name: gradients(total(q), wanted) for name, q in states.items() if q.requires_grad})
+    learnt = {"i": cell.input_gate, "f": cell.forget_gate, "g": True, "o": cell.output_gate, "c": True, "h": True}
+    assert set(found[0]) == set(found[1]) == {name for name, there in learnt.items() if there}
+    for name, by_kernels in found[0].items():
+        assert bool(by_kernels[0].any())
+        close(by_kernels, found[1][name], "nn_kernels_float64")
 
 
 def test_states_behind_the_end_are_zero_for_gates_that_are_not_there_too() -> None:
