@@ -148,6 +148,16 @@ def test_the_call_that_cuda_gets_takes_the_learned_state() -> None:
     close(run, made(x), "nn_torch_float64")
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["lstm", "peephole", "rnn"])
+def test_a_learned_state_on_cuda_equals_the_kernels(name: str) -> None:
+    made, x = made_of(ALL_CELLS[name], dtype=torch.float32), noise(5, 3, 4, dtype=torch.float32)
+    expected = [*tensors(made(x)), *gradients(total(made(x)), made.parameters())]
+    made, x = made.cuda(), x.cuda()
+    found = [*tensors(made(x)), *gradients(total(made(x)), made.parameters())]
+    close([q.cpu() for q in found], expected, "nn_cuda_float32")
+
+
 def test_a_switch_of_another_type_is_refused() -> None:
     with pytest.raises(ArgumentTypeError, match="LSTM: learned_state must be True or False"):
         LSTM(4, 6, learned_state=cast(Any, 1))
