@@ -11,7 +11,8 @@ import pytest
 
 from peephole.equations.gradcheck import Problem
 from peephole.kernels import layout
-from peephole.kernels.native import Dtype, Pass, run_passes
+from peephole.kernels.core import Dtype
+from peephole.kernels.native import Pass, run_passes
 from tests.cells import CELLS, SOME_CELLS
 from tests.kernels.problems import (
     STEPS,
