@@ -67,6 +67,10 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
     },
     "Dropout": {"noise_shape": _Rule(None, f"dropout between layers is drawn for every element here; {LEAVE_OUT}")},
 }
+_OTHERS = {
+    "GRU": "the GRU is no cell of this family; train an LSTM",
+    "Masking": "pass the other layers as a list, and lengths=lengths_from_mask(mask) to what comes out",
+}
 _NO_RESULT = {
     *("name", "dtype", "units", "activation", "use_bias", "return_sequences", "return_state", "zero_output_for_mask"),
     *("unroll", "seed", "unit_forget_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer"),
@@ -105,7 +109,7 @@ def check_config(where: str, told: KerasLayer) -> None:
     if told.class_name not in _RULES:
         raise ArgumentError(
             f"from_keras: {where}: the layer must be LSTM, SimpleRNN, Bidirectional of one of them, or Dropout between "
-            f"two (got {told.class_name}); pass the recurrent layers alone, as a list"
+            f"two (got {told.class_name}); {_OTHERS.get(told.class_name, 'pass the recurrent layers alone, as a list')}"
         )
     needed = _NEEDED.get(told.class_name)
     if needed is not None and needed not in told.config:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any, cast
 
-import numpy as np
 import torch
 
 from peephole.conversion import keras_weights
@@ -83,12 +83,13 @@ def _layers(layer: object) -> list[object]:
 
 
 def _told(layer: object, place: int) -> KerasLayer:
-    if isinstance(layer, type) or not hasattr(layer, "get_config") or not hasattr(layer, "weights"):
+    if isinstance(layer, type) or not hasattr(layer, "get_config") or not hasattr(layer, "get_weights"):
         got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
         raise ArgumentTypeError(f"from_keras: layers[{place}] must be a layer of Keras (got {got})")
     made = cast(Any, layer)
-    # what get_weights() does, without the warning that it draws from NumPy 2
-    weights = [np.asarray(variable.__array__()) for variable in made.weights]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that Keras' way from torch to NumPy 2 is an old one
+        weights = made.get_weights()
     return KerasLayer(type(layer).__name__, made.get_config(), weights)
 
 

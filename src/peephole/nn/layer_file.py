@@ -126,7 +126,8 @@ def _unfit(tensors: Mapping[str, Tensor], spec: RecurrentSpec) -> str | None:
 def _read(path: Path, device: torch.device | str) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with cast(Any, safetensors).safe_open(path, framework="pt", device=str(device)) as opened:
-            return opened.metadata() or {}, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            # copied, for a tensor may be a view of the file, which somebody may write to
+            return opened.metadata() or {}, {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118
     except OSError as error:
         raise ArtifactError(f"load_layer: {path} cannot be read ({error.strerror or error})") from error
     except safetensors.SafetensorError as error:
