@@ -74,8 +74,8 @@ class Graph:
     def constant(self, name: str, values: np.ndarray[Any, Any] | Sequence[int] | int) -> str:
         """Add an array, in the graph's dtype where it is floating, or whole numbers as int64; give its name."""
         array = np.asarray(values)
-        array = array.astype(self.dtype if array.dtype.kind == "f" else np.int64)
-        self._constants[name] = self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+        array = array.astype(self.dtype if array.dtype.kind == "f" else np.int64, order="C")
+        self._constants[name] = self._onnx.numpy_helper.from_array(array, name)
         return name
 
     def input(self, name: str, shape: Shape, *, whole: bool = False) -> str:
