@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from peephole.artifact import Array
-from peephole.conversion.onnx_graph import Graph, Shape
+from peephole.conversion.onnx_graph import INT32, Graph, Shape
 from peephole.conversion.onnx_operator import (
     check_expressible,
     operator_arrays,
@@ -218,8 +218,7 @@ def _stack(
 ) -> _Stack:
     """One node a layer; between two, the directions side by side."""
     layers, names = spec.num_layers, _state_names(spec)
-    int32 = 6  # TensorProto.INT32, the operator's own
-    ends = "" if given.lengths is None else graph.node("Cast", [given.lengths], ["sequence_lens"], {"to": int32})
+    ends = "" if given.lengths is None else graph.node("Cast", [given.lengths], ["sequence_lens"], {"to": INT32})
     before = {name: _split(graph, spec, whole) for name, whole in given.state.items()}
     after: dict[str, list[str]] = {name: [] for name in names}
     x = raw = given.input

@@ -20,6 +20,9 @@ OPSET = 14
 IR_VERSION = 8
 """The version of the format itself."""
 
+INT32 = 6
+"""``TensorProto.INT32``, what the recurrent operators want lengths to be."""
+
 Shape = Sequence[int | str]
 """Sizes; a name in a size's place is a size that each call may choose."""
 

@@ -4,6 +4,18 @@ from peephole.nn.lstm import LSTM, States
 from peephole.nn.mlp import MLP
 from peephole.nn.network import Network
 from peephole.nn.onnx_files import LoadedLayer, export_onnx, load_onnx
+from peephole.nn.onnx_translation import onnx_translations
 from peephole.nn.rnn import RNN, HiddenStates
 
-__all__ = ["LSTM", "MLP", "RNN", "HiddenStates", "LoadedLayer", "Network", "States", "export_onnx", "load_onnx"]
+__all__ = [
+    "LSTM",
+    "MLP",
+    "RNN",
+    "HiddenStates",
+    "LoadedLayer",
+    "Network",
+    "States",
+    "export_onnx",
+    "load_onnx",
+    "onnx_translations",
+]
