@@ -31,6 +31,11 @@ TOLERANCES: dict[str, float] = {
     # nn: against torch, relative to the largest element, where gates are saturated or numbers tiny or huge.
     "nn_numbers_float64": 1e-11,
     "nn_numbers_float32": 2e-5,
+    # nn: inner products of the rows of a factorised matrix of a few dozen.
+    "nn_orthogonal_float64": 1e-13,
+    "nn_orthogonal_float32": 2e-6,
+    # nn: f / (1 − f) of a forget gate near 1, relative.
+    "nn_odds": 1e-12,
     # runtime: a step and a pass over many steps add the same products, in an order that a kernel may choose.
     "runtime_float64": 1e-13,
     "runtime_float32": 1e-6,

@@ -13,7 +13,8 @@ from torch.func import functional_call
 from peephole.nn import LSTM, RNN, autograd, reference
 from peephole.nn.cell import CellEngine, CellState
 from peephole.nn.stack import cell_names, run_stack
-from peephole.spec import VARIANTS
+from peephole.spec import VARIANTS, CellSpec
+from tests.cells import ALL_CELLS
 from tests.nn.cases import (
     LENGTHS,
     LSTM_VARIANTS,
@@ -113,12 +114,31 @@ def test_gradcheck_of_the_layer(name: str, training: bool) -> None:
     assert gradients_are_right(run, (x, *states, *made.parameters()))
 
 
-def test_gradients_flow_in_eval_mode() -> None:
-    made = layer("peephole").eval()
+@pytest.mark.parametrize("cell", ALL_CELLS.values(), ids=list(ALL_CELLS))
+def test_gradients_flow_in_eval_mode(cell: CellSpec) -> None:
+    """To every parameter, and the same as in training where nothing is random."""
+    kind = LSTM if cell.cell == "lstm" else RNN
+    made = kind(4, 6, 2, bidirectional=True, variant=cell, dtype=torch.float64).eval()
     x = noise(5, 3, 4, gradient=True)
-    carry_back(made(x)[0].sum())
-    assert x.grad is not None
-    assert all(parameter.grad is not None for parameter in made.parameters())
+    wanted = [x, *made.parameters()]
+    found = gradients(total(made(x)), wanted)
+    assert all(bool(q.any()) and bool(q.isfinite().all()) for q in found)
+    if not cell.has_masks:
+        close(found, gradients(total(made.train()(x)), wanted), "nn_same_bits")
+
+
+@pytest.mark.parametrize("cell", ALL_CELLS.values(), ids=list(ALL_CELLS))
+def test_the_same_seed_gives_the_same_bits(cell: CellSpec) -> None:
+    kind = LSTM if cell.cell == "lstm" else RNN
+    made = kind(4, 6, 2, bidirectional=True, dropout=0.3, variant=cell, dtype=torch.float64)
+    x = noise(5, 3, 4, gradient=True)
+
+    def run() -> list[Tensor]:
+        set_seed(3)
+        outcome = made(x, lengths=LENGTHS, return_states=True)
+        return [*tensors(outcome), *gradients(total(outcome), [x, *made.parameters()])]
+
+    close(run(), run(), "nn_same_bits")
 
 
 @pytest.mark.parametrize("name", ["lstm", "layer_norm_peephole", "rnn"])

@@ -1,21 +1,26 @@
 """Torch modules over the compiled kernels: ``LSTM``, ``RNN``, ``MLP`` and whole networks."""
 
+from peephole.nn.initialisation import initialise
 from peephole.nn.lstm import LSTM, States
 from peephole.nn.mlp import MLP
 from peephole.nn.network import Network
 from peephole.nn.onnx_files import LoadedLayer, export_onnx, load_onnx
 from peephole.nn.onnx_translation import onnx_translations
 from peephole.nn.rnn import RNN, HiddenStates
+from peephole.nn.schemes import INITIALISATIONS, Initialisation
 
 __all__ = [
+    "INITIALISATIONS",
     "LSTM",
     "MLP",
     "RNN",
     "HiddenStates",
+    "Initialisation",
     "LoadedLayer",
     "Network",
     "States",
     "export_onnx",
+    "initialise",
     "load_onnx",
     "onnx_translations",
 ]

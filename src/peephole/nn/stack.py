@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from peephole.nn.cell import CellEngine, CellInputs, CellMasks, CellRun, CellState, draw_masks
+from peephole.nn.cell import CellEngine, CellInputs, CellMasks, CellRun, CellState, draw_mask, draw_masks
 from peephole.spec import RecurrentSpec
 from peephole.weights import MODULE_NAMES, cell_shapes, cells, suffix
 
@@ -39,6 +39,7 @@ def run_stack(
     training: bool,
     dropout: float,
     want_states: bool,
+    generator: torch.Generator | None = None,
 ) -> StackRun:
     """Run a stack of recurrent layers.
 
@@ -52,14 +53,15 @@ def run_stack(
         training: whether masks and dropout are drawn.
         dropout: probability of dropout between the layers.
         want_states: whether the gates and cells of every step are asked for.
+        generator: what masks and dropout are drawn from; ``None`` for torch's own.
     """
     runs: list[CellRun] = []
     for layer in range(spec.num_layers):
         if layer > 0:
-            x = F.dropout(x, dropout, training=True) if training and dropout else x
+            x = _dropout(x, dropout, generator) if training and dropout else x
         work: list[CellInputs] = []
         for direction in range(spec.num_directions):
-            masks = draw_masks(spec.cell, x, spec.hidden_size) if training else CellMasks()
+            masks = draw_masks(spec.cell, x, spec.hidden_size, generator=generator) if training else CellMasks()
             at = len(runs) + direction
             own, state = weights[at], None if states is None else states[at]
             work.append(
@@ -69,6 +71,14 @@ def run_stack(
         runs.extend(beside)
         x = _beside([run.y for run in beside])
     return StackRun(x, [run.final for run in runs], runs)
+
+
+def _dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Dropout between layers: torch's own draw, bit for bit, unless a generator was given, which that cannot take."""
+    if generator is None:
+        return F.dropout(x, rate, training=True)
+    keep = 1 - rate
+    return x * draw_mask(keep, 1 / keep if keep else 0.0, tuple(x.shape), x, generator=generator)
 
 
 def _beside(outputs: list[Tensor]) -> Tensor:
