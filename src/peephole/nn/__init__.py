@@ -7,6 +7,8 @@ from peephole.nn.layer_file import load_layer, save_layer
 from peephole.nn.lstm import LSTM, States
 from peephole.nn.mlp import MLP
 from peephole.nn.network import Network
+from peephole.nn.onnx_files import LoadedLayer, export_onnx, load_onnx
+from peephole.nn.onnx_translation import onnx_translations
 from peephole.nn.rnn import RNN, HiddenStates
 from peephole.nn.schemes import INITIALISATIONS, Initialisation
 
@@ -17,12 +19,16 @@ __all__ = [
     "RNN",
     "HiddenStates",
     "Initialisation",
+    "LoadedLayer",
     "Network",
     "States",
+    "export_onnx",
     "from_keras",
     "initialise",
     "lengths_from_mask",
     "load_layer",
+    "load_onnx",
+    "onnx_translations",
     "save_layer",
     "to_keras",
 ]

@@ -48,7 +48,7 @@ _BACKWARD_SCHEMA = (
 )
 
 
-class _Cell(NamedTuple):
+class Cell(NamedTuple):
     """What the line of text says of one cell.
 
     Attributes:
@@ -80,13 +80,13 @@ def describe(cells: Sequence[CellInputs], cell: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _described(text: str) -> tuple[_Cell, ...]:
+def described(text: str) -> tuple[Cell, ...]:
     """The inverse of :func:`describe`."""
-    cells: list[_Cell] = []
+    cells: list[Cell] = []
     for one in text.split(";"):
         spec, hidden_size, reverse, variables, constants = one.split("|")
         names = [tuple(part.split(",")) if part else () for part in (variables, constants)]
-        cells.append(_Cell(CellSpec(**json.loads(spec)), int(hidden_size), reverse == "1", *names))
+        cells.append(Cell(CellSpec(**json.loads(spec)), int(hidden_size), reverse == "1", *names))
     return tuple(cells)
 
 
@@ -103,7 +103,7 @@ def run_layer(cells: Sequence[CellInputs], *, cell: str) -> list[CellRun]:
     keep = torch.is_grad_enabled() and any(q.requires_grad for q in (x, *variables))
     outputs = recurrent_layer(x, variables, constants, describe(cells, cell), want_states, keep)
     spec = cells[0].spec
-    names = _output_names(spec, want_states=want_states)
+    names = output_names(spec, want_states=want_states)
     runs: list[CellRun] = []
     for at in range(len(cells)):
         own = dict(zip(names, outputs[at * len(names) :], strict=False))
@@ -112,7 +112,7 @@ def run_layer(cells: Sequence[CellInputs], *, cell: str) -> list[CellRun]:
     return runs
 
 
-def _output_names(spec: CellSpec, *, want_states: bool) -> list[str]:
+def output_names(spec: CellSpec, *, want_states: bool) -> list[str]:
     """The outputs of one cell in their order; what is kept for the way back is the last."""
     lstm, full = spec.cell == "lstm", spec.full_gate_recurrence
     there = {"y": True, "gates": want_states, "c": want_states and lstm, "h_n": True, "c_n": lstm, "r_n": full}
@@ -125,7 +125,7 @@ def _inputs(
     """Every cell's work, put together again."""
     rest, fixed = iter(variables), iter(constants)
     work: list[CellInputs] = []
-    for one in _described(cells):
+    for one in described(cells):
         own = {name: next(rest) for name in one.variables}
         given = {name: next(fixed) for name in one.constants}
         lengths = given.pop("lengths", None)
@@ -164,7 +164,7 @@ def recurrent_layer(  # noqa: PLR0917 - the arguments of an operator are positio
     calls, buffers = _calls(_inputs(x, variables, constants, cells, want_states))
     outputs: list[Tensor] = []
     for call, tape in zip(calls, forward(calls, buffers, keep_all=keep), strict=True):
-        names = _output_names(call.spec, want_states=want_states)
+        names = output_names(call.spec, want_states=want_states)
         outputs += [tape.get(name, x.new_empty(0)) for name in names]
     return outputs
 
@@ -175,10 +175,10 @@ def _shapes(  # noqa: PLR0917
 ) -> list[Tensor]:
     steps, batch, features = x.shape
     outputs: list[Tensor] = []
-    for one in _described(cells):
+    for one in described(cells):
         sizes = layout.Sizes(steps, batch, features, one.hidden_size)
         plan = plan_of(one.spec, sizes, want_states, steps * batch)
-        names = _output_names(one.spec, want_states=want_states)[:-1]
+        names = output_names(one.spec, want_states=want_states)[:-1]
         outputs += [x.new_empty(plan.shown[name]) for name in names]
         outputs.append(x.new_empty((plan.hidden_count if keep else 0,)))
     return outputs
@@ -212,7 +212,7 @@ def recurrent_layer_backward(  # noqa: PLR0917
     wants = iter(needed[1:])
     at = 0
     for call, own in zip(calls, buffers, strict=True):
-        names = _output_names(call.spec, want_states=want_states)
+        names = output_names(call.spec, want_states=want_states)
         tape = dict(zip(names, outputs[at : at + len(names)], strict=True))
         above = dict(zip(names, errors[at : at + len(names)], strict=True))
         at += len(names)
