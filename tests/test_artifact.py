@@ -317,7 +317,10 @@ ATTACKS: dict[str, tuple[Callable[[Path], object], str]] = {
     "not text": (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe\xfa"), "cannot be read"),
     "a list": (write_model("[]"), 'does not say "format": "peephole"'),
     "another format": (change_model(format="onnx"), 'does not say "format": "peephole"'),
-    "newer version": (change_model(format_version=2, peephole_version="9.0"), "made by Peephole 9.0.*install a newer"),
+    "newer version": (
+        change_model(format_version=artifact.FORMAT_VERSION + 1, peephole_version="9.0"),
+        "made by Peephole 9.0.*install a newer",
+    ),
     "version zero": (change_model(format_version=0), "at least 1"),
     "version as text": (change_model(format_version="1"), "whole number"),
     "version true": (change_model(format_version=True), "whole number"),
