@@ -83,6 +83,9 @@ class LSTM(Recurrent):
         recurrent_dropout_on: whether it acts on ``"hidden"`` (Gal & Ghahramani 2016) or ``"candidate"``
             (Semeniuta et al. 2016).
         truncated: the truncated error of 1997.
+        residual: the input of a layer is added to its output where both have the same size: in all layers but the
+            first, and in the first too where ``input_size`` is that of the output. ``dropout`` comes after the
+            addition. The states are the cells' own, without what is added.
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -118,10 +121,11 @@ class LSTM(Recurrent):
         recurrent_dropout: float | None = None,
         recurrent_dropout_on: Literal["hidden", "candidate"] | None = None,
         truncated: bool | None = None,
+        residual: bool = False,
     ) -> None:
         for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             check_count("LSTM", name, value)
-        for name, value in (("bias", bias), ("bidirectional", bidirectional)):
+        for name, value in (("bias", bias), ("bidirectional", bidirectional), ("residual", residual)):
             check_switch("LSTM", name, value)
         cell = choose_cell(
             "LSTM",
@@ -153,6 +157,7 @@ class LSTM(Recurrent):
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
+            residual=residual,
         )
         super().__init__(spec, batch_first=batch_first, dropout=dropout, device=device, dtype=dtype)
 

@@ -48,6 +48,8 @@ class RNN(Recurrent):
         zoneout_hidden: probability that a unit keeps its previous value (Krueger et al. 2017).
         recurrent_dropout: probability of the mask on ``h⁻`` that is drawn once per sequence.
         truncated: the Elman network: the error ends after one step (002 §5.3.1).
+        residual: the input of a layer is added to its output where both have the same size; as in
+            :class:`~peephole.nn.LSTM`.
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -72,10 +74,11 @@ class RNN(Recurrent):
         zoneout_hidden: float | None = None,
         recurrent_dropout: float | None = None,
         truncated: bool | None = None,
+        residual: bool = False,
     ) -> None:
         for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             check_count("RNN", name, value)
-        for name, value in (("bias", bias), ("bidirectional", bidirectional)):
+        for name, value in (("bias", bias), ("bidirectional", bidirectional), ("residual", residual)):
             check_switch("RNN", name, value)
         if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
             raise ArgumentError(f"RNN: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
@@ -97,6 +100,7 @@ class RNN(Recurrent):
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
+            residual=residual,
         )
         super().__init__(spec, batch_first=batch_first, dropout=dropout, device=device, dtype=dtype)
 

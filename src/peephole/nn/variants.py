@@ -57,6 +57,8 @@ def describe(spec: RecurrentSpec, *, batch_first: bool, dropout: float) -> str:
         parts.append(f"dropout={dropout}")
     if spec.bidirectional:
         parts.append("bidirectional=True")
+    if spec.residual:
+        parts.append("residual=True")
     for field in dataclasses.fields(spec.cell):
         value: object = getattr(spec.cell, field.name)
         if field.name not in ("cell", "proj_size") and value != field.default:
