@@ -160,7 +160,8 @@ class Network(torch.nn.Module):
                 raise ArgumentError(f"Network: {name} must have the shape {shape} (got {arrays[name].shape})")
         with torch.no_grad():
             for name in shapes:
-                self.get_parameter(name).copy_(torch.as_tensor(np.ascontiguousarray(arrays[name])))
+                own = np.array(arrays[name])  # a copy, for torch takes no memory that it may not write to
+                self.get_parameter(name).copy_(torch.as_tensor(own))
 
 
 def _input(
