@@ -22,7 +22,7 @@ def check_kind(name: str, value: object, kinds: tuple[type, ...], *, owner: str)
     if not isinstance(value, kinds):
         names = [kind.__name__ for kind in kinds if kind is not type(None)]
         told = " or ".join([*names, "None"] if type(None) in kinds else names)
-        raise ArgumentError(f"{owner}: {name} must be a {told} (got {type(value).__name__})")
+        raise ArgumentError(f"{owner}: {name} must be {told} (got {type(value).__name__})")
 
 
 def check_probability(name: str, value: object) -> None:
