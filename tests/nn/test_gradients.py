@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from peephole.errors import BackendError
-from peephole.nn import LSTM, MLP, RNN, autograd, reference
+from peephole.nn import LSTM, RNN, autograd, reference
 from peephole.nn.cell import CellEngine, CellState
-from peephole.nn.stack import run_stack
+from peephole.nn.stack import cell_names, run_stack
 from peephole.spec import VARIANTS
 from tests.nn.cases import (
     LENGTHS,
@@ -38,9 +37,10 @@ def _run(engine: CellEngine, made: LSTM | RNN, x: Tensor, hx: Any, *, lengths: T
     """Outputs, final states, gates and cells of every step."""
     set_seed(42)  # the same masks for both engines
     parts: list[Tensor] = tensors(hx)
+    parameters = dict(made.named_parameters())
     run = run_stack(
         made.spec,
-        dict(made.named_parameters()),
+        [{letter: parameters[name] for letter, name in own} for own in cell_names(made.spec)],
         x,
         [CellState(*(q[at] for q in parts)) for at in range(parts[0].shape[0])],
         engine=engine,
@@ -171,30 +171,6 @@ def test_tensors_of_any_layout_are_taken() -> None:
         made.weight_hh_l0 = torch.nn.Parameter(cast(Tensor, made.weight_hh_l0).t().contiguous().t())
     output = made(wide)[0]
     carry_back(output.sum())  # the upstream error is an expanded scalar
-
-
-@pytest.mark.parametrize("power", [1, 2], ids=["constant error", "varying error"])
-def test_a_gradient_of_a_gradient_is_refused_not_wrong(power: int) -> None:
-    x = noise(5, 3, 4, gradient=True)
-    for made in (layer("lstm"), MLP(4, (3,), dtype=torch.float64)):
-        output = tensors(made(x))[0]
-        (first,) = torch.autograd.grad(output.pow(power).sum(), x, create_graph=True)
-        assert first.shape == x.shape
-        with pytest.raises(
-            BackendError, match="first derivatives only; for second derivatives run with PEEPHOLE_BACKEND"
-        ):
-            carry_back(first.square().sum())
-
-
-def test_second_derivatives_on_the_reference_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PEEPHOLE_BACKEND", "reference")
-    made = layer("peephole", input_size=2, hidden_size=2)
-    x = noise(2, 1, 2, gradient=True)
-
-    def run(x: Tensor) -> Tensor:
-        return made(x)[0]
-
-    assert gradients_are_right(run, [x], twice=True)
 
 
 def test_a_weight_changed_between_forward_and_backward_is_noticed() -> None:

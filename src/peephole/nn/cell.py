@@ -144,6 +144,8 @@ def _draw(probability: float, value: float, shape: tuple[int, ...], like: Tensor
     On a CPU torch's own draw would take as long as the cell itself: the kernels draw there, from a seed of torch's.
     """
     mask = torch.empty(shape, dtype=like.dtype, device=like.device)
+    if torch.compiler.is_compiling():  # which sees through torch's own draw alone
+        return mask.bernoulli_(probability).mul_(value)
     dtype = KERNEL_DTYPES.get(like.dtype)
     if dtype is None or not like.is_cpu or not native.native_available():
         return mask.bernoulli_(probability).mul_(value)

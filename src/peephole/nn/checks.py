@@ -151,7 +151,8 @@ def check_lengths(owner: str, lengths: Lengths, *, steps: int, batch: int) -> Te
         batch: ``B``.
 
     Returns:
-        ``[B]`` int64 on the CPU, or ``None`` where every sequence has all steps.
+        ``[B]`` int64 on the CPU, or ``None`` where every sequence has all steps. A compiler of torch, which knows
+        shapes alone, gets them with their count checked.
 
     Raises:
         ArgumentTypeError: for what are no whole numbers.
@@ -168,6 +169,8 @@ def check_lengths(owner: str, lengths: Lengths, *, steps: int, batch: int) -> Te
             f"{owner}: lengths must hold one number for each of the {batch} sequences "
             f"(got shape {tuple(values.shape)}){hint}"
         )
+    if torch.compiler.is_compiling():  # no values yet: the operator looks at them when it runs
+        return values
     outside = (values < 0) | (values > steps)
     if bool(outside.any()):
         at = int(outside.nonzero()[0, 0])
@@ -179,8 +182,8 @@ def check_lengths(owner: str, lengths: Lengths, *, steps: int, batch: int) -> Te
 
 
 def _whole_numbers(owner: str, lengths: object) -> Tensor:
-    if isinstance(lengths, Tensor):
-        values = lengths.detach()
+    if isinstance(lengths, Tensor) or torch.compiler.is_compiling():  # which does not look into NumPy's dtypes
+        values = torch.as_tensor(cast(Any, lengths)).detach()
     else:
         array = np.asarray(cast(Any, lengths))
         if array.size == 0:

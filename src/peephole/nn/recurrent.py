@@ -14,12 +14,13 @@ from torch.nn import Parameter, init
 from torch.nn.utils.rnn import PackedSequence
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn import autograd, cudnn, reference
+from peephole.nn import cudnn
 from peephole.nn.cell import CellRun, CellState
 from peephole.nn.checks import Lengths, check_dropout, check_input, check_lengths, check_state, check_switch
-from peephole.nn.engine import kernels_serve
+from peephole.nn.engine import choose_engine
+from peephole.nn.operator import cell_text
 from peephole.nn.packed import pack_like, unpack
-from peephole.nn.stack import run_stack
+from peephole.nn.stack import cell_names, run_stack
 from peephole.spec import RecurrentSpec
 from peephole.weights import module_shapes
 
@@ -82,6 +83,8 @@ class Recurrent(torch.nn.Module, abc.ABC):
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentTypeError(f"{owner}: dtype must be a floating dtype (got {dtype})")
         self._parameter_names = tuple(module_shapes(spec))
+        self._cell_names = cell_names(spec)
+        self._cell_text = cell_text(spec.cell)  # what a compiler may read, and not work out
         for name, shape in module_shapes(spec).items():
             self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
@@ -198,10 +201,10 @@ class Recurrent(torch.nn.Module, abc.ABC):
             return output, final, []
         run = run_stack(
             self.spec,
-            parameters,
+            [{letter: parameters[name] for letter, name in own} for own in self._cell_names],
             x,
             None if hidden is None else [CellState(*parts) for parts in zip(*hidden, strict=True)],
-            engine=autograd.run_layer if kernels_serve(x) else reference.run_layer,
+            engine=choose_engine(x, self._cell_text),
             lengths=lengths,
             training=self.training,
             dropout=self.dropout,

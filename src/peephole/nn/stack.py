@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from peephole.nn.cell import CellEngine, CellInputs, CellMasks, CellRun, CellState, draw_masks, valid_steps
 from peephole.spec import RecurrentSpec
-from peephole.weights import MODULE_NAMES, cell_shapes, suffix
+from peephole.weights import MODULE_NAMES, cell_shapes, cells, suffix
 
 
 class StackRun(NamedTuple):
@@ -32,7 +31,7 @@ class StackRun(NamedTuple):
 
 def run_stack(
     spec: RecurrentSpec,
-    parameters: Mapping[str, Tensor],
+    weights: Sequence[Mapping[str, Tensor]],
     x: Tensor,
     states: list[CellState] | None,
     *,
@@ -49,7 +48,7 @@ def run_stack(
 
     Args:
         spec: the stack.
-        parameters: every parameter by its module name.
+        weights: the parameters by letter of every layer and direction, in torch's order (:func:`cell_names`).
         x: ``[T, B, I]``.
         states: the initial state of every layer and direction, in torch's order; ``None`` for zeros.
         engine: what runs one layer's cells.
@@ -64,15 +63,15 @@ def run_stack(
     for layer in range(spec.num_layers):
         if layer > 0:
             x = F.dropout(x, dropout, training=True) if training and dropout else x
-        cells: list[CellInputs] = []
+        work: list[CellInputs] = []
         for direction in range(spec.num_directions):
             masks = draw_masks(spec.cell, x, spec.hidden_size) if training else CellMasks()
-            weights = cell_parameters(spec, parameters, layer, direction)
-            state = None if states is None else states[len(runs) + direction]
-            cells.append(
-                CellInputs(spec.cell, spec.hidden_size, weights, x, state, lengths, direction == 1, masks, want_states)
+            at = len(runs) + direction
+            own, state = weights[at], None if states is None else states[at]
+            work.append(
+                CellInputs(spec.cell, spec.hidden_size, own, x, state, lengths, direction == 1, masks, want_states)
             )
-        beside = engine(cells)
+        beside = engine(work)
         runs.extend(beside)
         h = _beside([run.y for run in beside])
         x = h + x if spec.adds_input(layer) else h
@@ -83,20 +82,13 @@ def _beside(outputs: list[Tensor]) -> Tensor:
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
 
 
-def cell_parameters(
-    spec: RecurrentSpec, parameters: Mapping[str, Tensor], layer: int, direction: int
-) -> dict[str, Tensor]:
-    """One cell's parameters by letter; torch's second bias term is ``b_h``."""
-    return {letter: parameters[name] for letter, name in _names(spec, layer, direction)}
-
-
-@lru_cache(maxsize=256)
-def _names(spec: RecurrentSpec, layer: int, direction: int) -> tuple[tuple[str, str], ...]:
-    """Letter and module name of each of a cell's parameters."""
-    behind = suffix(layer, direction)
-    present = cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias)
+def cell_names(spec: RecurrentSpec) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Letter and module name of the parameters of every layer and direction; torch's second bias term is ``b_h``."""
     return tuple(
-        (own, name + behind)
-        for letter in present
-        for own, name in zip((letter, f"{letter}_h"), MODULE_NAMES[letter], strict=False)
+        tuple(
+            (own, name + suffix(layer, direction))
+            for letter in cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias)
+            for own, name in zip((letter, f"{letter}_h"), MODULE_NAMES[letter], strict=False)
+        )
+        for layer, direction in cells(spec)
     )
