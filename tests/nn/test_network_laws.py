@@ -207,3 +207,14 @@ def test_an_input_that_does_not_fit_its_body_is_refused() -> None:
     for start in (EmbeddingSpec(num_embeddings=9, embedding_dim=3), LinearSpec(input_size=4, output_size=3)):
         with pytest.raises(ArgumentError, match=r"as many features as the body takes \(got 3 and 4\)"):
             NetworkSpec(input=start, body=body, output_size=1)
+
+
+@pytest.mark.parametrize(
+    "name", ["embedding, residual, max", "linear, both directions, mean", "embedding, perceptron, every"]
+)
+def test_a_network_compiles_to_one_graph(name: str) -> None:
+    made = network(NETWORKS[name])
+    compiled = cast(Any, torch).compile(made, fullgraph=True, backend="aot_eager")
+    x, lengths = batch(made.spec), torch.tensor(LENGTHS)
+    close(compiled(x), made(x), "nn_kernels_float64")
+    close(compiled(x, lengths=lengths), made(x, lengths=lengths), "nn_kernels_float64")
