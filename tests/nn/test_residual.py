@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn import LSTM, RNN
+from peephole.nn import LSTM, RNN, cudnn
 from tests.nn.cases import close, gradients, noise, set_seed, total
 
 LAYERS = 3
@@ -85,6 +85,11 @@ def test_the_states_are_the_cells_own() -> None:
     output, (h_n, _), states = made(x, return_states=True)
     close(states.h[:, -1], h_n, "nn_same_bits")
     close(x + states.h.sum(0), output, "nn_order_of_sums")
+
+
+def test_cudnn_which_adds_nothing_between_layers_does_not_get_it() -> None:
+    assert cudnn.mode(LSTM(4, 4, 2).spec) == "LSTM"
+    assert cudnn.mode(stack(LSTM).spec) is None
 
 
 def test_residual_that_would_add_nothing_is_refused() -> None:
