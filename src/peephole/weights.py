@@ -26,7 +26,16 @@ from typing import Any
 
 import numpy as np
 
-from peephole.spec import CellSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import (
+    CellSpec,
+    EmbeddingSpec,
+    EncoderDecoderSpec,
+    LinearSpec,
+    MLPSpec,
+    NetworkSpec,
+    RecurrentSpec,
+    whole_state_size,
+)
 
 MODULE_NAMES: Mapping[str, tuple[str, ...]] = {
     "W": ("weight_ih",),
@@ -115,14 +124,47 @@ def mlp_shapes(spec: MLPSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def network_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+def network_shapes(spec: NetworkSpec | EncoderDecoderSpec) -> dict[str, tuple[int, ...]]:
     """Every tensor of a network by the name it has in an artifact: ``body.*``, ``head.weight``, ``head.bias``."""
+    if isinstance(spec, EncoderDecoderSpec):
+        return encoder_decoder_shapes(spec)
     body = mlp_shapes(spec.body) if isinstance(spec.body, MLPSpec) else module_shapes(spec.body)
     return {
         **{f"body.{name}": shape for name, shape in body.items()},
         "head.weight": (spec.output_size, spec.body.feature_size),
         "head.bias": (spec.output_size,),
     }
+
+
+def encoder_decoder_shapes(spec: EncoderDecoderSpec) -> dict[str, tuple[int, ...]]:
+    """Every tensor of an encoder-decoder by the name it has in an artifact.
+
+    ``source.*``, ``encoder.*``, ``bridge.weight`` and ``bridge.bias`` where the state is mapped, ``target.*``,
+    ``decoder.*``, ``attention.weight_query``, ``attention.weight_key`` and ``attention.weight_score``, ``head.*``.
+    """
+    encoder = mlp_shapes(spec.encoder) if isinstance(spec.encoder, MLPSpec) else module_shapes(spec.encoder)
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {"source": _input_shapes(spec.source), "encoder": encoder}
+    if spec.maps_state:
+        shapes["bridge"] = _linear_shapes(whole_state_size(spec.encoder), whole_state_size(spec.decoder))
+    shapes |= {"target": _input_shapes(spec.target), "decoder": module_shapes(spec.decoder)}
+    if spec.attention:
+        shapes["attention"] = {
+            "weight_query": (spec.attention_size, spec.decoder.feature_size),
+            "weight_key": (spec.attention_size, spec.encoder.feature_size),
+            "weight_score": (spec.attention_size,),
+        }
+    shapes["head"] = _linear_shapes(spec.head_size, spec.output_size)
+    return {f"{part}.{name}": shape for part, of_part in shapes.items() for name, shape in of_part.items()}
+
+
+def _linear_shapes(size_in: int, size_out: int) -> dict[str, tuple[int, ...]]:
+    return {"weight": (size_out, size_in), "bias": (size_out,)}
+
+
+def _input_shapes(spec: EmbeddingSpec | LinearSpec | None) -> dict[str, tuple[int, ...]]:
+    if isinstance(spec, EmbeddingSpec):
+        return {"weight": (spec.num_embeddings, spec.embedding_dim)}
+    return {} if spec is None else _linear_shapes(spec.input_size, spec.output_size)
 
 
 def cell_weights(

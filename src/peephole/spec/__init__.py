@@ -2,11 +2,18 @@
 
 A variant of the LSTM is a frozen :class:`CellSpec`; the equations, the compiled kernels, the torch modules, the
 runtime and the artifact all read the same one. :data:`VARIANTS` names the well-known ones. A whole network is a
-frozen :class:`NetworkSpec`. Nothing here computes anything; sizes of arrays follow in :mod:`peephole.weights`.
+frozen :class:`NetworkSpec`, or an :class:`EncoderDecoderSpec`. Nothing here computes anything; sizes of arrays follow
+in :mod:`peephole.weights`.
 """
 
 from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
 from peephole.spec.dictionary import network_from_dict, to_dict
+from peephole.spec.encoder_decoder import (
+    EncoderDecoderSpec,
+    encoder_decoder_from_dict,
+    state_sizes,
+    whole_state_size,
+)
 from peephole.spec.networks import EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec, check_hidden_size
 from peephole.spec.variants import VARIANTS, Variant, variant
 
@@ -16,13 +23,17 @@ __all__ = [
     "Activation",
     "CellSpec",
     "EmbeddingSpec",
+    "EncoderDecoderSpec",
     "LinearSpec",
     "MLPSpec",
     "NetworkSpec",
     "RecurrentSpec",
     "Variant",
     "check_hidden_size",
+    "encoder_decoder_from_dict",
     "network_from_dict",
+    "state_sizes",
     "to_dict",
     "variant",
+    "whole_state_size",
 ]

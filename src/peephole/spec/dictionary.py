@@ -8,11 +8,12 @@ from typing import Any
 
 from peephole.errors import ArgumentError
 from peephole.spec.cell import CellSpec
+from peephole.spec.encoder_decoder import EncoderDecoderSpec
 from peephole.spec.networks import MLPSpec, NetworkSpec, RecurrentSpec
 
 
-def to_dict(spec: CellSpec | RecurrentSpec | MLPSpec | NetworkSpec) -> dict[str, Any]:
-    """A spec as plain JSON types, the inverse of :func:`network_from_dict` for a :class:`NetworkSpec`."""
+def to_dict(spec: CellSpec | RecurrentSpec | MLPSpec | NetworkSpec | EncoderDecoderSpec) -> dict[str, Any]:
+    """A spec as plain JSON types, which :func:`network_from_dict` and :func:`encoder_decoder_from_dict` read."""
     return dataclasses.asdict(spec)
 
 
