@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -44,6 +45,107 @@ class Decoded(NamedTuple):
     log_probabilities: Float[np.ndarray, "n B"]
     scores: Float[np.ndarray, "n B"]
     lengths: Int[np.ndarray, "n B"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How to search.
+
+    Attributes:
+        max_steps: the most tokens of a sequence, at least 1.
+        beam_size: beginnings that beam search keeps of each row; 1 for greedy search.
+        n_best: sequences that are wanted of each row, 1 to ``beam_size``; None for the best alone.
+        length_penalty: ``α``, at least 0.
+        temperature: above 0, draws each token instead of taking the most probable; None draws nothing.
+
+    Raises:
+        ArgumentError: for a number that is out of range, a beam too small for ``n_best``, or a temperature with a beam.
+    """
+
+    max_steps: int
+    beam_size: int = 1
+    n_best: int | None = None
+    length_penalty: float = 0.0
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, count in (("max_steps", self.max_steps), ("beam_size", self.beam_size), ("n_best", self.count)):
+            if type(count) is not int or count < 1:
+                raise ArgumentError(f"generate: {name} must be a whole number of at least 1 (got {count!r})")
+        if self.count > self.beam_size:
+            raise ArgumentError(
+                f"generate: n_best must be at most beam_size (got {self.n_best} and {self.beam_size}); "
+                "a wider beam finds more"
+            )
+        if not _is_number(self.length_penalty) or self.length_penalty < 0:
+            raise ArgumentError(
+                f"generate: length_penalty must be a number of at least 0 (got {self.length_penalty!r})"
+            )
+        if self.temperature is None:
+            return
+        if not _is_number(self.temperature) or self.temperature <= 0:
+            raise ArgumentError(
+                f"generate: temperature must be a number above 0 (got {self.temperature!r}); "
+                "None takes the most probable token"
+            )
+        if self.beam_size > 1:
+            raise ArgumentError(
+                f"generate: temperature draws one sequence and beam_size looks for the best (got {self.temperature} "
+                f"and {self.beam_size}); choose one of them"
+            )
+
+    @property
+    def count(self) -> int:
+        """Sequences of each row."""
+        return 1 if self.n_best is None else self.n_best
+
+    def check_numbers(self) -> None:
+        """Refuse what has no meaning where numbers are written and no tokens.
+
+        Raises:
+            ArgumentError: for everything but ``max_steps``.
+        """
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name != "max_steps" and value != one.default:
+                raise ArgumentError(
+                    f"generate: {one.name} belongs to a target of tokens (got {value!r} for numbers); leave it out"
+                )
+
+
+def search_tokens(
+    search: Search,
+    step: Step[S],
+    state: S,
+    select: Select[S],
+    *,
+    batch: int,
+    start_token: int,
+    end_token: int | None,
+    generator: np.random.Generator | None = None,
+) -> Decoded:
+    """Greedy search for a beam of 1, else beam search.
+
+    Args:
+        search: how to search.
+        step: the model, over ``batch * search.beam_size`` rows.
+        state: its state before the first step, of as many rows.
+        select: gives the state of other rows in their place.
+        batch: ``B``.
+        start_token: what every row is given first.
+        end_token: what ends a sequence, or None.
+        generator: for a temperature.
+    """
+    known: dict[str, Any] = {
+        "batch": batch,
+        "start_token": start_token,
+        "end_token": end_token,
+        "max_steps": search.max_steps,
+    }
+    if search.beam_size == 1:
+        return greedy_search(step, state, **known, temperature=search.temperature, generator=generator)
+    width = {"beam_size": search.beam_size, "n_best": search.count}
+    return beam_search(step, state, select, **known, **width, length_penalty=search.length_penalty)
 
 
 def greedy_search(
@@ -76,7 +178,7 @@ def greedy_search(
     Raises:
         ArgumentError: for a number out of range, or log-probabilities that are NaN.
     """
-    check_search(max_steps=max_steps, temperature=temperature)
+    Search(max_steps=max_steps, temperature=temperature)  # checks them
     random = np.random.default_rng() if generator is None else generator
     last = np.full(batch, start_token, np.int64)
     sums, lengths = np.zeros(batch), np.zeros(batch, np.int64)
@@ -138,7 +240,7 @@ def beam_search(
     Raises:
         ArgumentError: for a number out of range, or log-probabilities that are NaN.
     """
-    check_search(max_steps=max_steps, beam_size=beam_size, n_best=n_best, length_penalty=length_penalty)
+    Search(max_steps=max_steps, beam_size=beam_size, n_best=n_best, length_penalty=length_penalty)  # checks them
     beams = _Beams.first(batch, beam_size, start_token)
     filler = 0 if end_token is None else end_token
     kept = _Kept.none((batch, n_best, max_steps), filler)
@@ -221,41 +323,6 @@ class _Kept(NamedTuple):
         best = np.argsort(-pools[2], axis=1, kind="stable")[:, : self.scores.shape[1]]
         rows = np.arange(len(ended))[:, None]
         return _Kept(*(pool[rows, best] for pool in pools))
-
-
-def check_search(
-    *,
-    max_steps: int,
-    temperature: float | None = None,
-    beam_size: int = 1,
-    n_best: int = 1,
-    length_penalty: float = 0.0,
-) -> None:
-    """Refuse settings of a search that have no meaning.
-
-    Raises:
-        ArgumentError: for a number that is out of range, a beam too small for ``n_best``, or a temperature with a beam.
-    """
-    for name, count in (("max_steps", max_steps), ("beam_size", beam_size), ("n_best", n_best)):
-        if type(count) is not int or count < 1:
-            raise ArgumentError(f"generate: {name} must be a whole number of at least 1 (got {count!r})")
-    if n_best > beam_size:
-        raise ArgumentError(
-            f"generate: n_best must be at most beam_size (got {n_best} and {beam_size}); a wider beam finds more"
-        )
-    if not _is_number(length_penalty) or length_penalty < 0:
-        raise ArgumentError(f"generate: length_penalty must be a number of at least 0 (got {length_penalty!r})")
-    if temperature is None:
-        return
-    if not _is_number(temperature) or temperature <= 0:
-        raise ArgumentError(
-            f"generate: temperature must be a number above 0 (got {temperature!r}); None takes the most probable token"
-        )
-    if beam_size > 1:
-        raise ArgumentError(
-            f"generate: temperature draws one sequence and beam_size looks for the best (got {temperature} and "
-            f"{beam_size}); choose one of them"
-        )
 
 
 def _is_number(value: object) -> bool:

@@ -78,6 +78,7 @@ def attention_forward(
     h: Float[np.ndarray, "T B P"],
     s: Float[np.ndarray, "S B E"],
     *,
+    keys: Float[np.ndarray, "B S A"] | None = None,
     lengths: Int[np.ndarray, " B"] | None = None,
 ) -> AttentionTape:
     """Weights and contexts of every step of the decoder.
@@ -86,14 +87,20 @@ def attention_forward(
         weights: parameters.
         h: outputs of the decoder.
         s: outputs of the encoder; what stands beyond a row's length must be finite and has no weight.
+        keys: what :func:`attention_keys` gave, where the same source is looked at again and again.
         lengths: valid steps of each row of ``s``; all where None.
     """
-    q = np.einsum("tbp,ap->tba", h, weights.W_q)
-    k = np.einsum("sbe,ae->bsa", s, weights.W_k)
+    q = h @ weights.W_q.T
+    k = attention_keys(weights, s) if keys is None else keys
     u = np.tanh(q[:, :, None, :] + k[None])
     e = u @ weights.v
-    a = masked_softmax(e, valid_steps(lengths, s.shape[0], s.shape[1]))
+    a = masked_softmax(e, counted_steps(lengths, s.shape[0], s.shape[1]))
     return AttentionTape(h=h, s=s, u=u, a=a, context=np.einsum("tbs,sbe->tbe", a, s))
+
+
+def attention_keys(weights: Attention, s: Float[np.ndarray, "S B E"]) -> Float[np.ndarray, "B S A"]:
+    """``W_k s_s`` of every step of the source."""
+    return s.transpose(1, 0, 2) @ weights.W_k.T
 
 
 def attention_backward(
@@ -126,7 +133,7 @@ def masked_softmax(e: Float[np.ndarray, "T B S"], valid: Bool[np.ndarray, "B S"]
     return powers / np.maximum(powers.sum(axis=2, keepdims=True), np.finfo(e.dtype).tiny)
 
 
-def valid_steps(lengths: Int[np.ndarray, " B"] | None, steps: int, batch: int) -> Bool[np.ndarray, "B S"]:
-    """Which steps of each row lie before its end."""
+def counted_steps(lengths: Int[np.ndarray, " B"] | None, steps: int, batch: int) -> Bool[np.ndarray, "B S"]:
+    """Which steps of each row count: those before its end."""
     ends = np.full(batch, steps) if lengths is None else lengths
     return np.arange(steps) < ends[:, None]

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from peephole import decoding
 from peephole.errors import ArgumentError
 from peephole.nn import arrays, generation
 from peephole.nn.attention import AdditiveAttention
@@ -166,11 +167,11 @@ class EncoderDecoder(torch.nn.Module):
         lengths = _lengths("target", target_lengths, target)
         inputs = self.shifted(target, start=start)
         if sampling == 0:
-            decoding = self.decode(inputs, encoded, encoded.state, lengths=lengths)
+            found = self.decode(inputs, encoded, encoded.state, lengths=lengths)
         else:
             own = torch.rand((T, B), generator=generator, device=generator.device if generator else None) < sampling
-            decoding = self._decode_sampling(inputs, own.to(inputs.device), encoded, lengths)
-        return (decoding.outputs, cast(Tensor, decoding.attention)) if return_attention else decoding.outputs
+            found = self._decode_sampling(inputs, own.to(inputs.device), encoded, lengths)
+        return (found.outputs, cast(Tensor, found.attention)) if return_attention else found.outputs
 
     def encode(self, source: Tensor, *, lengths: Lengths | None = None) -> Encoded:
         """Read the source.
@@ -273,7 +274,7 @@ class EncoderDecoder(torch.nn.Module):
             ArgumentTypeError: for wrong types or dtypes.
         """
         self._check_options(start, 0.0, return_attention=return_attention)
-        search = generation.Search(
+        search = decoding.Search(
             max_steps=max_steps,
             beam_size=beam_size,
             n_best=n_best,

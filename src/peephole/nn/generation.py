@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from peephole import decoding
-from peephole.errors import ArgumentError
 from peephole.nn.sequences import check_start
 
 if TYPE_CHECKING:
@@ -65,16 +64,6 @@ class Generated(NamedTuple):
     attention: Tensor | None
 
 
-class Search(NamedTuple):
-    """How to search; the arguments of :meth:`peephole.nn.EncoderDecoder.generate`."""
-
-    max_steps: int
-    beam_size: int
-    n_best: int | None
-    length_penalty: float
-    temperature: float | None
-
-
 @contextmanager
 def without_draws(module: torch.nn.Module) -> Generator[None]:
     """As at inference, every part of the module in its own mode afterwards."""
@@ -90,7 +79,7 @@ def without_draws(module: torch.nn.Module) -> Generator[None]:
 def write_tokens(
     model: EncoderDecoder,
     encoded: Encoded,
-    search: Search,
+    search: decoding.Search,
     generator: torch.Generator | None,
     *,
     return_attention: bool,
@@ -110,16 +99,10 @@ def write_tokens(
 
 
 def write_numbers(
-    model: EncoderDecoder, encoded: Encoded, search: Search, start: Tensor | None, *, return_attention: bool
+    model: EncoderDecoder, encoded: Encoded, search: decoding.Search, start: Tensor | None, *, return_attention: bool
 ) -> Generated:
     """Free running: every output is the next input."""
-    for name, default in (("beam_size", 1), ("n_best", None), ("length_penalty", 0.0), ("temperature", None)):
-        if getattr(search, name) != default:
-            raise ArgumentError(
-                f"generate: {name} belongs to a target of tokens (got {getattr(search, name)!r} for one of numbers); "
-                "leave it out"
-            )
-    decoding.check_search(max_steps=search.max_steps)
+    search.check_numbers()
     state, batch = encoded.state, encoded.state[0].shape[1]
     given = check_start(start, batch, model.spec.output_size, like=model.head.weight)
     outputs: list[Tensor] = []
@@ -135,11 +118,8 @@ def write_numbers(
 
 
 def _search(
-    model: EncoderDecoder, encoded: Encoded, search: Search, generator: torch.Generator | None
+    model: EncoderDecoder, encoded: Encoded, search: decoding.Search, generator: torch.Generator | None
 ) -> decoding.Decoded:
-    """Greedy search for a beam of 1, which needs no rows put in another order."""
-    spec, batch = model.spec, encoded.state[0].shape[1]
-    decoding.check_search(**search._replace(n_best=1 if search.n_best is None else search.n_best)._asdict())
     seen, device = encoded.repeated(search.beam_size), model.head.weight.device
 
     def step(tokens: NDArray[Any], state: _State) -> tuple[NDArray[Any], _State]:
@@ -151,24 +131,16 @@ def _search(
         places = torch.as_tensor(rows).to(device)
         return tuple(q.index_select(1, places) for q in state)
 
-    known: dict[str, Any] = {
-        "batch": batch,
-        "start_token": spec.start_token,
-        "end_token": spec.end_token,
-        "max_steps": search.max_steps,
-    }
-    if search.beam_size > 1:
-        return decoding.beam_search(
-            step,
-            seen.state,
-            select,
-            **known,
-            beam_size=search.beam_size,
-            n_best=1 if search.n_best is None else search.n_best,
-            length_penalty=search.length_penalty,
-        )
-    random = None if search.temperature is None else _random(generator)
-    return decoding.greedy_search(step, seen.state, **known, temperature=search.temperature, generator=random)
+    return decoding.search_tokens(
+        search,
+        step,
+        seen.state,
+        select,
+        batch=encoded.state[0].shape[1],
+        start_token=cast(int, model.spec.start_token),
+        end_token=model.spec.end_token,
+        generator=None if search.temperature is None else _random(generator),
+    )
 
 
 def _random(generator: torch.Generator | None) -> np.random.Generator:

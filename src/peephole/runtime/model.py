@@ -12,7 +12,7 @@ from peephole import kernels
 from peephole.artifact import Array, Artifact
 from peephole.equations.composition import stack_forward
 from peephole.equations.perceptron import Layer
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
 from peephole.kernels.checks import Call, checked_lengths
 from peephole.kernels.layout import Sizes
 from peephole.runtime.stream import Stream
@@ -33,6 +33,9 @@ class Model:
         weights: its tensors by the names of :func:`peephole.weights.network_shapes`, read-only.
         task: what it was trained for, or None.
         sha256: checksum of the weights; a saved state belongs to the weights that made it.
+
+    Raises:
+        ArtifactError: where it holds an encoder-decoder, which is a :class:`SequenceModel`.
     """
 
     network: NetworkSpec
@@ -41,6 +44,8 @@ class Model:
     sha256: str
 
     def __init__(self, saved: Artifact) -> None:
+        if not isinstance(saved.network, NetworkSpec):
+            raise ArtifactError("Model: this artifact holds an encoder-decoder; open it with peephole.runtime.load")
         self.network = saved.network
         self.weights = saved.weights
         self.task = saved.task

@@ -78,11 +78,12 @@ class EncoderDecoderSpec:
             raise ArgumentError(
                 f"{_OWNER}: the decoder writes one step after the other and cannot be bidirectional; the encoder can"
             )
-        if self.decoder.learned_state:
-            raise ArgumentError(
-                f"{_OWNER}: the decoder starts from the encoder's state (got learned_state=True for the decoder); "
-                "leave it out"
-            )
+        for name, begins in (("encoder", "from zeros"), ("decoder", "from the encoder's state")):
+            body = getattr(self, name)
+            if isinstance(body, RecurrentSpec) and body.learned_state:
+                raise ArgumentError(
+                    f"{_OWNER}: the {name} begins {begins} (got learned_state=True for it); leave it out"
+                )
 
     def _check_sizes(self) -> None:
         if self.source is not None and self.source.feature_size != self.encoder.input_size:
