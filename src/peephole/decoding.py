@@ -248,7 +248,7 @@ def beam_search(
     last = beams.tokens[:, :, 0]
     for t in range(1, max_steps + 1):
         log_p, state = step(last.reshape(-1), state)
-        beams, origin = beams.continued(_checked(log_p).reshape(batch, beam_size, -1))
+        beams, origin = beams.continued(_checked(log_p).reshape(batch, beam_size, log_p.shape[1]))
         last = beams.tokens[:, :, -1]
         ended = np.full(last.shape, t == max_steps) if end_token is None else (last == end_token) | (t == max_steps)
         kept = kept.with_more(beams, ended, penalty=_penalty(t, length_penalty), filler=filler)

@@ -128,9 +128,10 @@ def attention_backward(
 
 def masked_softmax(e: Float[np.ndarray, "T B S"], valid: Bool[np.ndarray, "B S"]) -> Float[np.ndarray, "T B S"]:
     """The softmax over the valid steps, shifted so that nothing overflows; 0 where no step is valid."""
-    highest = np.where(valid, e, -np.inf).max(axis=2, keepdims=True, initial=np.finfo(e.dtype).min)
-    powers = np.where(valid, np.exp(np.where(valid, e - highest, 0.0)), 0.0)
-    return powers / np.maximum(powers.sum(axis=2, keepdims=True), np.finfo(e.dtype).tiny)
+    scores = np.where(valid, e, -np.inf)
+    highest = scores.max(axis=2, keepdims=True, initial=-np.inf)
+    powers = np.exp(scores - np.where(np.isfinite(highest), highest, 0.0))
+    return (powers / np.maximum(powers.sum(axis=2, keepdims=True), np.finfo(e.dtype).tiny)).astype(e.dtype)
 
 
 def counted_steps(lengths: Int[np.ndarray, " B"] | None, steps: int, batch: int) -> Bool[np.ndarray, "B S"]:

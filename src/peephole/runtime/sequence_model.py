@@ -124,8 +124,10 @@ class SequenceModel:
             ArgumentError: for a shape, a length or a token that does not fit.
             ArgumentTypeError: where something holds no numbers of the right kind.
         """
-        encoded = self._encode("predict", source, source_lengths)
         spec = self.network
+        if spec.writes_tokens:
+            _refuse_start("predict", start)
+        encoded = self._encode("predict", source, source_lengths)
         given = checked_sequence("predict: target", target, spec.target, spec.output_size, dtype=self.dtype)
         rows = len(encoded.states[0].h)
         if given.shape[1] != rows:
@@ -182,8 +184,7 @@ class SequenceModel:
         if not spec.writes_tokens:
             search.check_numbers()
             return self._write_numbers(encoded, max_steps, start, return_attention=return_attention)
-        if start is not None:
-            raise ArgumentError("generate: start belongs to a target of numbers; tokens begin with start_token")
+        _refuse_start("generate", start)
         found = self._search(encoded, search, generator)
         if return_attention:
             pairs = zip(found.tokens, found.lengths, strict=True)
@@ -324,6 +325,11 @@ class SequenceModel:
         """The tensors of one part by the names they have in it."""
         prefix = f"{name}."
         return {key.removeprefix(prefix): q for key, q in self.weights.items() if key.startswith(prefix)}
+
+
+def _refuse_start(owner: str, start: ArrayLike | None) -> None:
+    if start is not None:
+        raise ArgumentError(f"{owner}: start belongs to a target of numbers; tokens begin with start_token")
 
 
 def _each(state: State, change: Callable[[Array], Array]) -> State:
