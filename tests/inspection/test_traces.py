@@ -11,20 +11,27 @@ from peephole import inspection
 from peephole.artifact import Artifact
 from peephole.equations import stack_forward
 from peephole.errors import ArgumentError
-from peephole.spec import CellSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.runtime import Model
+from peephole.spec import CellSpec, EncoderDecoderSpec, MLPSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import network_shapes
 from tests.cells import CELLS, EVERYTHING_AT_ONCE
 from tests.tolerances import TOLERANCES
 
 
-def saved(body: RecurrentSpec | MLPSpec) -> Artifact:
+def saved(body: RecurrentSpec | MLPSpec) -> Model:
     rng = np.random.default_rng(0)
     network = NetworkSpec(body=body, output_size=1)
     weights = {name: 0.5 * rng.standard_normal(shape) for name, shape in network_shapes(network).items()}
-    return Artifact(network=network, weights=weights, task=None, sha256="", peephole_version="")
+    return Model(Artifact(network=network, weights=weights, task=None, sha256="", peephole_version=""))
 
 
-def recurrent(cell: CellSpec, *, num_layers: int = 1, bidirectional: bool = False) -> Artifact:
+def encoder_decoder() -> Artifact:
+    stack = RecurrentSpec(input_size=2, hidden_size=3)
+    network = EncoderDecoderSpec(encoder=stack, decoder=stack, output_size=2)
+    return Artifact(network=network, weights={}, task=None, sha256="", peephole_version="")
+
+
+def recurrent(cell: CellSpec, *, num_layers: int = 1, bidirectional: bool = False) -> Model:
     hidden = 6
     return saved(
         RecurrentSpec(cell=cell, input_size=2, hidden_size=hidden, num_layers=num_layers, bidirectional=bidirectional)
@@ -71,6 +78,7 @@ def test_a_trace_can_be_drawn_with_everything_at_once() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
+    "encoder-decoder": (lambda: inspection.trace(encoder_decoder(), X), "must have one body"),
     "mlp": (lambda: inspection.trace(saved(MLPSpec(input_size=2)), X), "must be recurrent"),
     "layer": (lambda: inspection.trace(recurrent(CellSpec()), X, layer=1), "1 layer"),
     "direction": (lambda: inspection.trace(recurrent(CellSpec()), X, direction=1), "1 direction"),

@@ -10,7 +10,7 @@ import numpy as np
 from peephole import kernels
 from peephole.equations import Tape
 from peephole.errors import ArgumentError
-from peephole.spec import CellSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import CellSpec, EncoderDecoderSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import cell_weights, row_slices
 
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -20,7 +20,7 @@ class Traceable(Protocol):
     """A network with its tensors: a model of :func:`peephole.runtime.load`, or an artifact."""
 
     @property
-    def network(self) -> NetworkSpec:
+    def network(self) -> NetworkSpec | EncoderDecoderSpec:
         """What the network is made of."""
         ...
 
@@ -47,6 +47,8 @@ def trace(model: Traceable, x: Array, *, layer: int = 0, direction: int = 0) -> 
         ArgumentError: for a network that is not recurrent, a layer or direction it does not have, or an ``x`` of the
             wrong shape.
     """
+    if isinstance(model.network, EncoderDecoderSpec):
+        raise ArgumentError("trace: the network must have one body (got an encoder-decoder, which has two)")
     body = model.network.body
     if not isinstance(body, RecurrentSpec):
         raise ArgumentError("trace: the network must be recurrent (got a multilayer perceptron, which has no gates)")
