@@ -223,6 +223,16 @@ def test_float32_and_integers_of_32_bits_are_taken() -> None:
     close(outputs, network(source, target, **given), "nn_same_bits")
 
 
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_an_empty_batch_gives_an_empty_result(name: str) -> None:
+    network, (source, target, given) = made(name), fed(name)
+    rows = source.dim() - 1 - source.is_floating_point()
+    start = None if given["start"] is None else given["start"][:0]
+    none = source.narrow(rows, 0, 0)
+    assert network(none, target[:, :0], start=start).shape == (5, 0, network.spec.output_size)
+    assert network.generate(none, start=start, max_steps=3).sequences.shape[1] == 0
+
+
 # What is refused
 
 
@@ -234,6 +244,8 @@ def _refusals() -> dict[str, tuple[str, dict[str, Any], type[Exception], str]]:
         "no tensor": (tokens, {"source": [[1]]}, ArgumentTypeError, "source must be a tensor"),
         "numbers for tokens": (tokens, {"source": noise(4, 3)}, ArgumentTypeError, "source must hold tokens"),
         "axes of tokens": (tokens, {"source": zeros(4, 3, 1, dtype=long)}, ArgumentError, r"tokens \[time, batch\]"),
+        "no steps": (tokens, {"target": zeros(0, 3, dtype=long)}, ArgumentError, "with at least one step"),
+        "no steps of numbers": (numbers, {"source": noise(0, 3, 3)}, ArgumentError, "with at least one step"),
         "axes of a perceptron": (perceptron, {"source": noise(4, 3, 3)}, ArgumentError, r"must be \[batch, 3\]"),
         "features": (numbers, {"source": noise(4, 3, 9)}, ArgumentError, r"source must be \[time, batch, 3\]"),
         "dtype": (numbers, {"target": zeros(5, 3, 2)}, ArgumentTypeError, "target must have the dtype"),

@@ -1,10 +1,10 @@
 """Additive attention: for each step of the decoder, a mean of what the encoder said, weighted by how well it fits.
 
 Bahdanau, Cho and Bengio, "Neural machine translation by jointly learning to align and translate" (2015), section 3.1;
-placed behind the decoder as Luong, Pham and Manning, "Effective approaches to attention-based neural machine
-translation" (2015), section 3 and eq. 5 have it: the query is the decoder's output ``h_t`` of this step, not the state
-of the step before, and the context goes to the head beside ``h_t``. With the right inputs known, all steps of the
-decoder can then be run before the attention, which is one batched operation over all of them.
+placed behind the decoder as in Luong, Pham and Manning, "Effective approaches to attention-based neural machine
+translation" (2015), section 3: the query is the decoder's output ``h_t`` of this step, not the state of the step
+before. The context goes to the head beside ``h_t``, without the tanh layer of their eq. 5. With the right inputs known,
+all steps of the decoder can then be run before the attention, which is one batched operation over all of them.
 
 ``T`` steps of the decoder, ``S`` steps of the encoder, ``A`` units of the attention, ``E`` features of the encoder::
 

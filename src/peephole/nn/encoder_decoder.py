@@ -233,7 +233,7 @@ class EncoderDecoder(torch.nn.Module):
             first = target.new_full(target.shape[1:], self.spec.start_token)
         else:
             first = check_start(start, target.shape[1], self.spec.output_size, like=self.head.weight)
-        return torch.cat([first.unsqueeze(0), target[:-1]]) if len(target) else target
+        return torch.cat([first.unsqueeze(0), target[:-1]])
 
     @torch.no_grad()
     def generate(

@@ -30,7 +30,7 @@ def check_sequence(
         spec: what it goes through: tokens through an embedding, else numbers.
         size: features of a step where ``spec`` is None.
         like: a parameter, for dtype and device.
-        steps: whether there is an axis of time.
+        steps: whether there is an axis of time, of at least one step.
 
     Returns:
         The value; tokens as int64.
@@ -46,12 +46,14 @@ def check_sequence(
             f"{_OWNER}: {name} must be on the device of the parameters, {like.device} (got {value.device}); "
             "move one of them with .to(...)"
         )
-    time = "time, " if steps else ""
+    time, least = ("time, ", " with at least one step") if steps else ("", "")
     if isinstance(spec, EmbeddingSpec):
         if value.dtype not in (torch.int64, torch.int32):
             raise ArgumentTypeError(f"{_OWNER}: {name} must hold tokens as int64 or int32 (got {value.dtype})")
-        if value.dim() != 1 + steps:
-            raise ArgumentError(f"{_OWNER}: {name} must be tokens [{time}batch] (got shape {tuple(value.shape)})")
+        if value.dim() != 1 + steps or (steps and not len(value)):
+            raise ArgumentError(
+                f"{_OWNER}: {name} must be tokens [{time}batch]{least} (got shape {tuple(value.shape)})"
+            )
         return value.long()
     size = size if spec is None else spec.input_size
     if value.dtype != like.dtype:
@@ -59,8 +61,8 @@ def check_sequence(
             f"{_OWNER}: {name} must have the dtype of the parameters, {like.dtype} (got {value.dtype}); "
             f"convert it with .to({like.dtype})"
         )
-    if value.dim() != 2 + steps or value.shape[-1] != size:
-        raise ArgumentError(f"{_OWNER}: {name} must be [{time}batch, {size}] (got shape {tuple(value.shape)})")
+    if value.dim() != 2 + steps or value.shape[-1] != size or (steps and not len(value)):
+        raise ArgumentError(f"{_OWNER}: {name} must be [{time}batch, {size}]{least} (got shape {tuple(value.shape)})")
     return value
 
 
