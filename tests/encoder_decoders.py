@@ -41,7 +41,7 @@ ENCODER_DECODERS: dict[str, EncoderDecoderSpec] = {
     "both directions to rnn, attention": _tokens(
         _stack(bidirectional=True), _stack("rnn", hidden_size=5, input_size=2), **_attention()
     ),
-    "rnn of two layers to lstm": _tokens(_stack("rnn", num_layers=2, hidden_size=3), _stack()),
+    "rnn of two layers to lstm": _tokens(_stack("rnn", num_layers=2, hidden_size=3, learned_state=True), _stack()),
     "lstm to full gates of three layers": _tokens(
         _stack("peephole", bidirectional=True), _stack("full_gate_recurrence", num_layers=3)
     ),

@@ -22,7 +22,7 @@ from peephole.equations import (
 from peephole.equations.activations import Array
 from peephole.equations.gradcheck import check, compare, difference, random_problem
 from peephole.spec import ACTIVATIONS, VARIANTS, Activation, CellSpec, RecurrentSpec
-from peephole.weights import module_shapes
+from peephole.weights import learned_names, module_shapes
 from tests.cells import CELLS, EVERYTHING_AT_ONCE, PROJECTED
 from tests.tolerances import TOLERANCES
 
@@ -68,10 +68,17 @@ def test_check_finds_a_wrong_gradient() -> None:
     assert worst > 1000 * TOLERANCE
 
 
-@pytest.mark.parametrize("variant", ["lstm", "peephole", "rnn", "coupled"])
-def test_gradient_of_stacked_bidirectional_network_equals_central_difference(variant: str) -> None:
+def stacked(variant: str, **arguments: bool) -> RecurrentSpec:
+    """Two layers in two directions."""
+    cell = VARIANTS[variant].spec
+    return RecurrentSpec(cell=cell, input_size=2, hidden_size=3, num_layers=2, bidirectional=True, **arguments)
+
+
+@pytest.mark.parametrize("learned_state", [False, True], ids=["from zero", "learned state"])
+@pytest.mark.parametrize("variant", ["lstm", "peephole", "rnn", "coupled", "full_gate_recurrence"])
+def test_gradient_of_stacked_bidirectional_network_equals_central_difference(variant: str, learned_state: bool) -> None:
     rng = np.random.default_rng(5)
-    spec = RecurrentSpec(cell=VARIANTS[variant].spec, input_size=2, hidden_size=3, num_layers=2, bidirectional=True)
+    spec = stacked(variant, learned_state=learned_state)
     tensors: dict[str, Array] = {name: 0.7 * rng.standard_normal(shape) for name, shape in module_shapes(spec).items()}
     x = rng.standard_normal((3, 3, 2))
     lengths = np.array([3, 1, 2])
@@ -79,7 +86,7 @@ def test_gradient_of_stacked_bidirectional_network_equals_central_difference(var
     dy = np.empty_like(tape.y)
     rng.standard_normal(out=dy)
     dfinal = [state._replace(h=rng.standard_normal(state.h.shape)) for state in tape.final]
-    gradients = stack_backward(spec, tensors, tape, dy, dfinal=[d._replace(c=None) for d in dfinal])
+    gradients = stack_backward(spec, tensors, tape, dy, dfinal=[State(d.h) for d in dfinal])
 
     def value() -> float:
         now = stack_forward(spec, tensors, x, lengths=lengths)
@@ -90,6 +97,21 @@ def test_gradient_of_stacked_bidirectional_network_equals_central_difference(var
     for name, variable in {"x": x, **tensors}.items():
         comparison = compare(name, analytic[name], difference(value, variable))
         assert comparison.relative_error <= TOLERANCE, comparison
+
+
+def test_a_learned_state_that_was_overridden_has_no_gradient() -> None:
+    rng = np.random.default_rng(6)
+    spec = stacked("peephole", learned_state=True)
+    tensors: dict[str, Array] = {name: rng.standard_normal(shape) for name, shape in module_shapes(spec).items()}
+    x = rng.standard_normal((3, 2, 2))
+    given = [State(np.ones((2, 3)), np.ones((2, 3)))] * 4
+    tape = stack_forward(spec, tensors, x, given)
+    assert tape.y.tobytes() != stack_forward(spec, tensors, x).y.tobytes()
+    gradients = stack_backward(spec, tensors, tape, np.ones_like(tape.y)).weights
+    assert gradients.keys() == tensors.keys()
+    assert {name for name, gradient in gradients.items() if not gradient.any()} == {
+        name for names in learned_names(spec) for name in names
+    }
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

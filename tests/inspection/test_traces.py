@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,19 +32,17 @@ def encoder_decoder() -> Artifact:
     return Artifact(network=network, weights={}, task=None, sha256="", peephole_version="")
 
 
-def recurrent(cell: CellSpec, *, num_layers: int = 1, bidirectional: bool = False) -> Model:
-    hidden = 6
-    return saved(
-        RecurrentSpec(cell=cell, input_size=2, hidden_size=hidden, num_layers=num_layers, bidirectional=bidirectional)
-    )
+def recurrent(cell: CellSpec, **arguments: Any) -> Model:
+    return saved(RecurrentSpec(cell=cell, input_size=2, hidden_size=6, **arguments))
 
 
 X = np.random.default_rng(1).standard_normal((7, 2))
 
 
+@pytest.mark.parametrize("learned_state", [False, True], ids=["from zero", "learned state"])
 @pytest.mark.parametrize("name", CELLS)
-def test_every_layer_and_direction_is_the_stack_of_the_equations(name: str) -> None:
-    model = recurrent(CELLS[name], num_layers=2, bidirectional=True)
+def test_every_layer_and_direction_is_the_stack_of_the_equations(name: str, learned_state: bool) -> None:
+    model = recurrent(CELLS[name], num_layers=2, bidirectional=True, learned_state=learned_state)
     body = model.network.body
     assert isinstance(body, RecurrentSpec)
     tensors = {key.removeprefix("body."): value for key, value in model.weights.items()}

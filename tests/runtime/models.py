@@ -32,6 +32,10 @@ STREAMABLE: dict[str, NetworkSpec] = {
     "three cells a block": recurrent("full_gate_recurrence", cells_per_block=3, num_layers=2),
     "projection": recurrent("lstm", proj_size=4, num_layers=3),
     "without bias": recurrent("layer_norm", bias=False),
+    "learned state": recurrent("peephole", num_layers=2, learned_state=True),
+    "learned gates, three cells a block": recurrent("full_gate_recurrence", cells_per_block=3, learned_state=True),
+    "learned projection": recurrent("lstm", proj_size=4, num_layers=2, learned_state=True),
+    "learned state of an rnn": recurrent("rnn", learned_state=True),
     "perceptron": PERCEPTRON,
     "perceptron without bias": PERCEPTRON_WITHOUT_BIAS,
 }

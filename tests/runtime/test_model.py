@@ -23,6 +23,7 @@ NETWORKS = {
     "bidirectional": recurrent("peephole", bidirectional=True),
     "bidirectional, two layers": recurrent("coupled", bidirectional=True, num_layers=2),
     "bidirectional, every step": recurrent("lstm", bidirectional=True, readout="every"),
+    "bidirectional, learned state": recurrent("lstm", bidirectional=True, num_layers=2, learned_state=True),
 }
 
 

@@ -88,6 +88,30 @@ def test_reset_begins_anew(tmp_path: Path, name: str) -> None:
     assert steps(stream, xs).tobytes() == expected.tobytes()
 
 
+LEARNED = [name for name, network in STREAMABLE.items() if getattr(network.body, "learned_state", False)]
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("batch_size", [None, 3])
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_stream_begins_with_the_learned_state_and_goes_back_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, batch_size: int | None, backend: str
+) -> None:
+    monkeypatch.setenv("PEEPHOLE_BACKEND", backend)
+    loaded = model(tmp_path / "m", STREAMABLE[name])
+    stream = loaded.stream(batch_size)
+    begin = stream.arrays()
+    for part, array in begin.items():
+        learned = [loaded.weights[f"body.{part}_0_l{layer}"] for layer in range(array.shape[0])]
+        assert array.tobytes() == np.repeat(np.stack(learned)[:, None], batch_size or 1, axis=1).tobytes()
+    steps(stream, inputs(loaded.network, 4, *([] if batch_size is None else [batch_size])))
+    assert stream.arrays()["h"].tobytes() != begin["h"].tobytes()
+    stream.reset()
+    assert {part: array.tobytes() for part, array in stream.arrays().items()} == {
+        part: array.tobytes() for part, array in begin.items()
+    }
+
+
 def test_two_streams_of_a_model_do_not_meet(tmp_path: Path) -> None:
     loaded = model(tmp_path / "m", STREAMABLE["peephole"])
     xs = inputs(loaded.network, 4)

@@ -72,7 +72,6 @@ def test_save_and_load_gives_the_same_bits(tmp_path: Path, name: str, dtype: str
             {"decoder": stack(learned_state=True)},
             "begins from the encoder's state",
         ),
-        ({"encoder": stack(learned_state=True)}, "the encoder begins from zeros"),
         (
             {"source": LinearSpec(input_size=1, output_size=2)},
             "input_size must be the features of source (got 3 and 2)",

@@ -9,6 +9,7 @@ import numpy as np
 
 from peephole import kernels
 from peephole.equations import Tape
+from peephole.equations.composition import initial_state
 from peephole.errors import ArgumentError
 from peephole.spec import CellSpec, EncoderDecoderSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import cell_weights, row_slices
@@ -31,7 +32,7 @@ class Traceable(Protocol):
 
 
 def trace(model: Traceable, x: Array, *, layer: int = 0, direction: int = 0) -> dict[str, Array]:
-    """Run one sequence from the zero state and keep everything that one layer did.
+    """Run one sequence from the state that the network begins with and keep everything that one layer did.
 
     Args:
         model: a recurrent network with its weights.
@@ -70,7 +71,8 @@ def trace(model: Traceable, x: Array, *, layer: int = 0, direction: int = 0) -> 
 
 def _run(body: RecurrentSpec, weights: Mapping[str, Array], x: Array, layer: int, direction: int) -> Tape:
     by_letter = cell_weights(weights, body, layer, direction, prefix="body.")
-    return kernels.forward(body.cell, by_letter, x, reverse=direction == 1)
+    state = initial_state(body, weights, layer, direction, batch=x.shape[1], prefix="body.")
+    return kernels.forward(body.cell, by_letter, x, state, reverse=direction == 1)
 
 
 def _by_letter(cell: CellSpec, hidden_size: int, tape: Tape) -> dict[str, Array]:

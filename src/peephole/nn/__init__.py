@@ -1,14 +1,22 @@
 """Torch modules over the compiled kernels: ``LSTM``, ``RNN``, ``MLP``, whole networks and encoder-decoders."""
 
+from peephole.conversion.keras_weights import lengths_from_mask
 from peephole.nn.attention import AdditiveAttention
 from peephole.nn.encoder_decoder import Decoding, EncoderDecoder
 from peephole.nn.generation import Encoded, Generated
+from peephole.nn.initialisation import initialise
+from peephole.nn.keras_layers import from_keras, to_keras
+from peephole.nn.layer_file import load_layer, save_layer
 from peephole.nn.lstm import LSTM, States
 from peephole.nn.mlp import MLP
 from peephole.nn.network import Network
+from peephole.nn.onnx_files import LoadedLayer, export_onnx, load_onnx
+from peephole.nn.onnx_translation import onnx_translations
 from peephole.nn.rnn import RNN, HiddenStates
+from peephole.nn.schemes import INITIALISATIONS, Initialisation
 
 __all__ = [
+    "INITIALISATIONS",
     "LSTM",
     "MLP",
     "RNN",
@@ -18,6 +26,17 @@ __all__ = [
     "EncoderDecoder",
     "Generated",
     "HiddenStates",
+    "Initialisation",
+    "LoadedLayer",
     "Network",
     "States",
+    "export_onnx",
+    "from_keras",
+    "initialise",
+    "lengths_from_mask",
+    "load_layer",
+    "load_onnx",
+    "onnx_translations",
+    "save_layer",
+    "to_keras",
 ]

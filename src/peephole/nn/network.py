@@ -130,7 +130,9 @@ class Network(torch.nn.Module):
                 raise ArgumentError(f"Network: {name} must have the shape {shape} (got {arrays[name].shape})")
         with torch.no_grad():
             for name in shapes:
-                self.get_parameter(name).copy_(torch.as_tensor(np.ascontiguousarray(arrays[name])))
+                self.get_parameter(name).copy_(
+                    torch.as_tensor(np.array(arrays[name]))
+                )  # torch wants what can be written
 
 
 def _body(
@@ -148,6 +150,7 @@ def _body(
             device=device,
             dtype=dtype,
             variant=spec.cell,
+            learned_state=spec.learned_state,
         )
     return LSTM(
         *sizes,
@@ -157,6 +160,7 @@ def _body(
         device=device,
         dtype=dtype,
         variant=spec.cell,
+        learned_state=spec.learned_state,
     )
 
 

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.spec import CellSpec, RecurrentSpec, variant
+from peephole.nn.checks import check_count, check_switch
+from peephole.nn.schemes import Recipe
+from peephole.spec import CellSpec, RecurrentSpec, check_hidden_size, variant
 
 _CLASSES = {"lstm": "LSTM", "rnn": "RNN"}
 
@@ -42,7 +44,44 @@ def choose_cell(owner: str, chosen: object, overrides: Mapping[str, object]) -> 
     return cell.replace(**{name: value for name, value in overrides.items() if value is not None})
 
 
-def describe(spec: RecurrentSpec, *, batch_first: bool, dropout: float) -> str:
+def choose_stack(
+    owner: str,
+    chosen: object,
+    overrides: Mapping[str, object],
+    *,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bias: bool,
+    bidirectional: bool,
+    learned_state: bool,
+) -> RecurrentSpec:
+    """The stack that a layer's arguments describe; each is checked, with the layer as the owner of the rule.
+
+    Raises:
+        ArgumentError: for a size or combination that has no meaning.
+        ArgumentTypeError: for an argument of the wrong type.
+    """
+    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+        check_count(owner, name, value)
+    for name, value in (("bias", bias), ("bidirectional", bidirectional), ("learned_state", learned_state)):
+        check_switch(owner, name, value)
+    cell = choose_cell(owner, chosen, overrides)
+    check_hidden_size(owner, cell, hidden_size)
+    return RecurrentSpec(
+        cell=cell,
+        input_size=input_size,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        bidirectional=bidirectional,
+        bias=bias,
+        learned_state=learned_state,
+    )
+
+
+def describe(
+    spec: RecurrentSpec, *, batch_first: bool, batch_first_states: bool, dropout: float, recipe: Recipe
+) -> str:
     """The arguments of a layer that are not the default, as in ``torch.nn.LSTM``'s representation."""
     parts = [f"{spec.input_size}, {spec.hidden_size}"]
     if spec.cell.proj_size:
@@ -57,6 +96,13 @@ def describe(spec: RecurrentSpec, *, batch_first: bool, dropout: float) -> str:
         parts.append(f"dropout={dropout}")
     if spec.bidirectional:
         parts.append("bidirectional=True")
+    if batch_first_states:
+        parts.append("batch_first_states=True")
+    if spec.learned_state:
+        parts.append("learned_state=True")
+    for name, value in (("init", recipe.scheme), ("forget_bias", recipe.forget_bias), ("chrono", recipe.chrono)):
+        if value not in ("torch", None):
+            parts.append(f"{name}={value!r}")
     for field in dataclasses.fields(spec.cell):
         value: object = getattr(spec.cell, field.name)
         if field.name not in ("cell", "proj_size") and value != field.default:

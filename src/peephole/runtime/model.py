@@ -57,7 +57,7 @@ class Model:
         return self.weights["head.bias"].dtype
 
     def predict(self, x: ArrayLike, *, lengths: Lengths | None = None) -> Array:
-        """Run the network from the zero state.
+        """Run the network from the zero state, or from the learned one where it has one.
 
         Args:
             x: for a recurrent network one sequence ``[T, I]`` or a time-major batch ``[T, B, I]``,
@@ -89,7 +89,7 @@ class Model:
         return y[..., 0, :] if single else y
 
     def stream(self, batch_size: int | None = None) -> Stream:
-        """A stream that starts from the zero state.
+        """A stream that starts from the zero state, or from the learned one where the network has one.
 
         Args:
             batch_size: ``B`` streams side by side, or None for a single one without a batch axis.

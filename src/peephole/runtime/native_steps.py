@@ -29,7 +29,7 @@ class NativeSteps(Steps):
     """
 
     def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int | None) -> None:
-        super().__init__(network, dtype=weights["head.weight"].dtype, batch=batch)
+        super().__init__(network, weights, batch=batch)
         body = network.body
         layers = self._perceptron(body, weights) if isinstance(body, MLPSpec) else self._recurrent(body, weights)
         layers.append(self._dense(weights["head.weight"], weights["head.bias"], "identity"))

@@ -27,7 +27,7 @@ class ReferenceSteps(Steps):
     """
 
     def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int | None) -> None:
-        super().__init__(network, dtype=weights["head.weight"].dtype, batch=batch)
+        super().__init__(network, weights, batch=batch)
         self._body = network.body
         self._weights = weights
         self._head = Layer(W=weights["head.weight"], b=weights["head.bias"], activation="identity")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from peephole.artifact import Array
 from peephole.equations.state import State
 from peephole.kernels import layout
 from peephole.spec import NetworkSpec, RecurrentSpec
+from peephole.weights import learned_state
 
 
 class Steps(ABC):
@@ -22,7 +23,7 @@ class Steps(ABC):
 
     Args:
         network: the network, not bidirectional.
-        dtype: of every array.
+        weights: its tensors, all of one dtype, which is that of every array.
         batch: ``B``, or None for a single row whose input and output have no batch axis.
 
     Attributes:
@@ -30,7 +31,7 @@ class Steps(ABC):
         x: where the input goes, ``[B, I]`` or ``[I]``.
         y: where the output comes, ``[B, K]`` or ``[K]``.
         state: the state, every layer stacked: ``h`` ``[L, B, P]``, ``c`` ``[L, B, H]``, ``r`` ``[L, B, G]``, without
-            the parts that the cell has not; zeros at first. The ``h`` of a perceptron is empty.
+            the parts that the cell has not; at first the learned state, or zeros. The ``h`` of a perceptron is empty.
     """
 
     rows: int
@@ -38,17 +39,28 @@ class Steps(ABC):
     y: Array
     state: State
 
-    def __init__(self, network: NetworkSpec, *, dtype: np.dtype[np.floating[Any]], batch: int | None) -> None:
-        body = network.body
+    def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int | None) -> None:
+        body, dtype = network.body, weights["head.weight"].dtype
         self.rows = 1 if batch is None else batch
         axes = () if batch is None else (batch,)
         self.x = np.zeros((*axes, body.input_size), dtype)
         self.y = np.zeros((*axes, network.output_size), dtype)
         recurrent = isinstance(body, RecurrentSpec)
         self.state = _zero_state(body, self.rows, dtype) if recurrent else State(np.zeros((0, self.rows, 0), dtype))
+        self._begin = _learned_state(body, weights) if recurrent else []
+        self.reset()
         self.take: Callable[[object, object], bool] = _takes_nothing
         """``take(x, y)``: step from ``x`` to ``y`` themselves, where they are arrays of the dtype, shape and order of
         the own ones. False, and nothing has happened, for anything else."""
+
+    def reset(self) -> None:
+        """Put the state back to what it was at first."""
+        for part in self.state:
+            if part is not None:
+                part.fill(0)
+        for layer, learned in enumerate(self._begin):
+            for part, value in learned.items():
+                getattr(self.state, part)[layer] = value
 
     @abstractmethod
     def advance(self) -> None:
@@ -57,6 +69,11 @@ class Steps(ABC):
 
 def _takes_nothing(_x: object, _y: object) -> bool:
     return False
+
+
+def _learned_state(body: RecurrentSpec, weights: Mapping[str, Array]) -> list[dict[str, Array]]:
+    """The learned state of every layer, empty where there is none."""
+    return [learned_state(weights, body, layer, 0, prefix="body.") for layer in range(body.num_layers)]
 
 
 def _zero_state(body: RecurrentSpec, batch: int, dtype: np.dtype[np.floating[Any]]) -> State:

@@ -127,10 +127,8 @@ class Stream:
                 np.copyto(own, given)
 
     def reset(self) -> None:
-        """Go back to the zero state."""
-        for part in self._steps.state:
-            if part is not None:
-                part.fill(0)
+        """Go back to the state at the beginning: the learned one, or zero where the network has none."""
+        self._steps.reset()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to an ``.npz`` file; one that is there is replaced.

@@ -78,12 +78,10 @@ class EncoderDecoderSpec:
             raise ArgumentError(
                 f"{_OWNER}: the decoder writes one step after the other and cannot be bidirectional; the encoder can"
             )
-        for name, begins in (("encoder", "from zeros"), ("decoder", "from the encoder's state")):
-            body = getattr(self, name)
-            if isinstance(body, RecurrentSpec) and body.learned_state:
-                raise ArgumentError(
-                    f"{_OWNER}: the {name} begins {begins} (got learned_state=True for it); leave it out"
-                )
+        if self.decoder.learned_state:
+            raise ArgumentError(
+                f"{_OWNER}: the decoder begins from the encoder's state (got learned_state=True for it); leave it out"
+            )
 
     def _check_sizes(self) -> None:
         if self.source is not None and self.source.feature_size != self.encoder.input_size:
@@ -167,12 +165,7 @@ def state_sizes(body: RecurrentSpec | MLPSpec) -> dict[str, int]:
     """Sizes of the parts ``h``, ``c``, ``r`` of one layer's and direction's state; of a perceptron, its features."""
     if isinstance(body, MLPSpec):
         return {"h": body.feature_size}
-    sizes = {"h": body.cell.proj_size or body.hidden_size}
-    if body.cell.cell == "lstm":
-        sizes["c"] = body.hidden_size
-    if body.cell.full_gate_recurrence:
-        sizes["r"] = len(body.cell.gates) * (body.hidden_size // body.cell.cells_per_block)
-    return sizes
+    return body.cell.state_sizes(body.hidden_size)
 
 
 def whole_state_size(body: RecurrentSpec | MLPSpec) -> int:
