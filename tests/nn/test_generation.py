@@ -17,10 +17,10 @@ from peephole.nn import EncoderDecoder
 from peephole.spec import EmbeddingSpec, EncoderDecoderSpec, RecurrentSpec
 from tests.encoder_decoders import ATTENTIVE, ENCODER_DECODERS, END, NUMBERS, START, TOKENS, VOCABULARY
 from tests.nn.cases import carry_back, close, set_seed
-from tests.nn.test_encoder_decoder import fed, made
+from tests.nn.sequence_cases import fed, made
 from tests.tolerances import TOLERANCES
 
-STEPS = 3
+STEPS = 4
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

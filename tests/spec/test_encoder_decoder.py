@@ -47,6 +47,13 @@ def test_description_in_json_gives_the_same_network(name: str) -> None:
     assert encoder_decoder_from_dict(json.loads(json.dumps(to_dict(spec)))) == spec
 
 
+def test_what_has_a_default_may_be_missing_from_a_description() -> None:
+    data = to_dict(spec_with())
+    for name in ("source", "attention", "attention_size", "end_token", "bridge"):
+        del data[name]
+    assert encoder_decoder_from_dict(data) == spec_with()
+
+
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_save_and_load_gives_the_same_bits(tmp_path: Path, name: str, dtype: str) -> None:

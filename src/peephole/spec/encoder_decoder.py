@@ -185,6 +185,8 @@ _PARTS: Mapping[str, type[Any]] = {
 def encoder_decoder_from_dict(data: Mapping[str, Any]) -> EncoderDecoderSpec:
     """An :class:`EncoderDecoderSpec` from what :func:`peephole.spec.to_dict` gave.
 
+    Fields with a default may be missing.
+
     Raises:
         ArgumentError: for a missing, unknown or ill-valued field.
     """
@@ -194,7 +196,7 @@ def encoder_decoder_from_dict(data: Mapping[str, Any]) -> EncoderDecoderSpec:
         if kind != "encoder_decoder":
             raise ArgumentError(f"{_OWNER}: kind must be 'encoder_decoder' (got {kind!r})")
         for name in ("encoder", "decoder", "source", "target"):
-            fields[name] = _part(name, fields[name])
+            fields[name] = _part(name, fields.get(name))
         return EncoderDecoderSpec(**fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, ArgumentError):
