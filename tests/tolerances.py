@@ -33,6 +33,10 @@ TOLERANCES: dict[str, float] = {
     # nn: against torch, relative to the largest element, where gates are saturated or numbers tiny or huge.
     "nn_numbers_float64": 1e-11,
     "nn_numbers_float32": 2e-5,
+    # equations: attention by NumPy and by torch, sums of a dozen terms.
+    "attention_float64": 1e-13,
+    # decoding: sums of up to six log-probabilities in another order.
+    "decoding_sums": 1e-12,
     # nn: inner products of the rows of a factorised matrix of a few dozen.
     "nn_orthogonal_float64": 1e-13,
     "nn_orthogonal_float32": 2e-6,
@@ -41,6 +45,9 @@ TOLERANCES: dict[str, float] = {
     # runtime: a step and a pass over many steps add the same products, in an order that a kernel may choose.
     "runtime_float64": 1e-13,
     "runtime_float32": 1e-6,
+    # runtime: an encoder-decoder in torch and in NumPy, several sums one after the other.
+    "runtime_sequences_float64": 1e-12,
+    "runtime_sequences_float32": 1e-5,
     # runtime: a forecast in the series' own unit, from a network in float32.
     "runtime_forecast": 1e-5,
     # kernels: standard deviations that a fixed draw may be off, of the tens of values that are looked at.

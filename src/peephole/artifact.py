@@ -28,7 +28,13 @@ import safetensors.numpy
 
 from peephole import files
 from peephole.errors import ArgumentError, ArtifactError
-from peephole.spec import NetworkSpec, RecurrentSpec, network_from_dict, to_dict
+from peephole.spec import (
+    EncoderDecoderSpec,
+    NetworkSpec,
+    RecurrentSpec,
+    network_from_dict,
+    to_dict,
+)
 from peephole.version import VERSION
 from peephole.weights import network_shapes
 
@@ -55,7 +61,7 @@ class Artifact:
         peephole_version: the version that saved it.
     """
 
-    network: NetworkSpec
+    network: NetworkSpec | EncoderDecoderSpec
     weights: Mapping[str, Array]
     task: Mapping[str, Any] | None
     sha256: str
@@ -64,7 +70,7 @@ class Artifact:
 
 def save(
     path: str | os.PathLike[str],
-    network: NetworkSpec,
+    network: NetworkSpec | EncoderDecoderSpec,
     weights: Mapping[str, Array],
     *,
     task: Mapping[str, Any] | None = None,
@@ -137,12 +143,13 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     )
 
 
-def _misfit(tensors: Mapping[str, Array], network: NetworkSpec) -> str | None:
+def _misfit(tensors: Mapping[str, Array], network: NetworkSpec | EncoderDecoderSpec) -> str | None:
     """What is wrong with the tensors of a network, or None."""
-    body = network.body
-    if isinstance(body, RecurrentSpec) and body.num_layers > len(tensors):
-        # also keeps a number of layers that nobody can have from being counted out one by one
-        return f"{body.num_layers} layers, but only {len(tensors)} tensors"
+    bodies = (network.body,) if isinstance(network, NetworkSpec) else (network.encoder, network.decoder)
+    for body in bodies:
+        if isinstance(body, RecurrentSpec) and body.num_layers > len(tensors):
+            # also keeps a number of layers that nobody can have from being counted out one by one
+            return f"{body.num_layers} layers, but only {len(tensors)} tensors"
     shapes = network_shapes(network)
     missing = [name for name in shapes if name not in tensors]
     extra = [name for name in tensors if name not in shapes]
@@ -177,7 +184,9 @@ def _is_taken(folder: Path, *, overwrite: bool) -> bool:
     return taken
 
 
-def _model_text(network: NetworkSpec, task: Mapping[str, Any] | None, weights_file: str, sha256: str) -> str:
+def _model_text(
+    network: NetworkSpec | EncoderDecoderSpec, task: Mapping[str, Any] | None, weights_file: str, sha256: str
+) -> str:
     model = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -238,12 +247,12 @@ def _check_version(folder: Path, model: dict[str, Any]) -> None:
         )
 
 
-def _network(folder: Path, model: dict[str, Any]) -> NetworkSpec:
-    description = model.get("network")
-    if not isinstance(description, dict):
+def _network(folder: Path, model: dict[str, Any]) -> NetworkSpec | EncoderDecoderSpec:
+    description = cast("dict[str, Any]", model.get("network"))
+    if not isinstance(cast(object, description), dict):
         raise _malformed(folder, "network must be an object")
     try:
-        return network_from_dict(cast("dict[str, Any]", description))
+        return network_from_dict(description)
     except (ArgumentError, ValueError) as error:
         raise _malformed(folder, f"the network is described wrongly: {error}") from error
 

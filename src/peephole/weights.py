@@ -29,7 +29,16 @@ from typing import Any
 
 import numpy as np
 
-from peephole.spec import CellSpec, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import (
+    CellSpec,
+    EmbeddingSpec,
+    EncoderDecoderSpec,
+    LinearSpec,
+    MLPSpec,
+    NetworkSpec,
+    RecurrentSpec,
+    whole_state_size,
+)
 
 MODULE_NAMES: Mapping[str, tuple[str, ...]] = {
     "W": ("weight_ih",),
@@ -86,16 +95,6 @@ def cell_shapes(spec: CellSpec, input_size: int, hidden_size: int, *, bias: bool
     return shapes
 
 
-def state_sizes(spec: CellSpec, hidden_size: int) -> dict[str, int]:
-    """Sizes of the parts of a cell's state, ``h``, ``c`` and ``r``, as far as the cell has them."""
-    sizes = {"h": spec.proj_size or hidden_size}
-    if spec.cell == "lstm":
-        sizes["c"] = hidden_size
-    if spec.full_gate_recurrence:
-        sizes["r"] = row_count(spec, hidden_size) - hidden_size
-    return sizes
-
-
 def suffix(layer: int, direction: int) -> str:
     """What torch puts behind a name: ``_l0``, ``_l0_reverse``, ``_l1``."""
     return f"_l{layer}" + ("_reverse" if direction else "")
@@ -117,7 +116,7 @@ def module_shapes(spec: RecurrentSpec) -> dict[str, tuple[int, ...]]:
             for name in MODULE_NAMES[letter]:
                 shapes[name + suffix(layer, direction)] = shape
         if spec.learned_state:
-            for part, size in state_sizes(spec.cell, spec.hidden_size).items():
+            for part, size in spec.cell.state_sizes(spec.hidden_size).items():
                 shapes[STATE_NAMES[part] + suffix(layer, direction)] = (size,)
     return shapes
 
@@ -126,7 +125,7 @@ def learned_names(spec: RecurrentSpec) -> tuple[tuple[str, ...], ...]:
     """The module names of the learned state: for each part that the cell has, those of every layer and direction."""
     if not spec.learned_state:
         return ()
-    parts = state_sizes(spec.cell, spec.hidden_size)
+    parts = spec.cell.state_sizes(spec.hidden_size)
     return tuple(tuple(STATE_NAMES[part] + suffix(*cell) for cell in cells(spec)) for part in parts)
 
 
@@ -142,17 +141,10 @@ def mlp_shapes(spec: MLPSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def input_shapes(spec: EmbeddingSpec | LinearSpec | None) -> dict[str, tuple[int, ...]]:
-    """Every parameter of what a network begins with: ``weight``, one row a number, or ``weight`` and ``bias``."""
-    if spec is None:
-        return {}
-    if isinstance(spec, EmbeddingSpec):
-        return {"weight": (spec.num_embeddings, spec.embedding_dim)}
-    return {"weight": (spec.output_size, spec.input_size), "bias": (spec.output_size,)}
-
-
-def network_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+def network_shapes(spec: NetworkSpec | EncoderDecoderSpec) -> dict[str, tuple[int, ...]]:
     """Every tensor of a network by the name it has in an artifact: ``input.*``, ``body.*``, ``head.*``, in order."""
+    if isinstance(spec, EncoderDecoderSpec):
+        return encoder_decoder_shapes(spec)
     body = mlp_shapes(spec.body) if isinstance(spec.body, MLPSpec) else module_shapes(spec.body)
     return {
         **{f"input.{name}": shape for name, shape in input_shapes(spec.input).items()},
@@ -160,6 +152,38 @@ def network_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
         "head.weight": (spec.output_size, spec.body.feature_size),
         "head.bias": (spec.output_size,),
     }
+
+
+def encoder_decoder_shapes(spec: EncoderDecoderSpec) -> dict[str, tuple[int, ...]]:
+    """Every tensor of an encoder-decoder by the name it has in an artifact.
+
+    ``source.*``, ``encoder.*``, ``bridge.weight`` and ``bridge.bias`` where the state is mapped, ``target.*``,
+    ``decoder.*``, ``attention.weight_query``, ``attention.weight_key`` and ``attention.weight_score``, ``head.*``.
+    """
+    encoder = mlp_shapes(spec.encoder) if isinstance(spec.encoder, MLPSpec) else module_shapes(spec.encoder)
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {"source": input_shapes(spec.source), "encoder": encoder}
+    if spec.maps_state:
+        shapes["bridge"] = _linear_shapes(whole_state_size(spec.encoder), whole_state_size(spec.decoder))
+    shapes |= {"target": input_shapes(spec.target), "decoder": module_shapes(spec.decoder)}
+    if spec.attention:
+        shapes["attention"] = {
+            "weight_query": (spec.attention_size, spec.decoder.feature_size),
+            "weight_key": (spec.attention_size, spec.encoder.feature_size),
+            "weight_score": (spec.attention_size,),
+        }
+    shapes["head"] = _linear_shapes(spec.head_size, spec.output_size)
+    return {f"{part}.{name}": shape for part, of_part in shapes.items() for name, shape in of_part.items()}
+
+
+def _linear_shapes(size_in: int, size_out: int) -> dict[str, tuple[int, ...]]:
+    return {"weight": (size_out, size_in), "bias": (size_out,)}
+
+
+def input_shapes(spec: EmbeddingSpec | LinearSpec | None) -> dict[str, tuple[int, ...]]:
+    """Every parameter of what a network begins with: ``weight``, one row a number, or ``weight`` and ``bias``."""
+    if isinstance(spec, EmbeddingSpec):
+        return {"weight": (spec.num_embeddings, spec.embedding_dim)}
+    return {} if spec is None else _linear_shapes(spec.input_size, spec.output_size)
 
 
 def cell_weights(
@@ -179,6 +203,6 @@ def learned_state(
     tensors: Mapping[str, np.ndarray[Any, Any]], spec: RecurrentSpec, layer: int, direction: int, *, prefix: str = ""
 ) -> dict[str, np.ndarray[Any, Any]]:
     """One cell's learned state by part (``h``, ``c``, ``r``), ``[size]`` each; empty where the stack learns none."""
-    parts = state_sizes(spec.cell, spec.hidden_size) if spec.learned_state else ()
+    parts = spec.cell.state_sizes(spec.hidden_size) if spec.learned_state else ()
     behind = suffix(layer, direction)
     return {part: tensors[prefix + STATE_NAMES[part] + behind] for part in parts}

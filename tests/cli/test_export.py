@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peephole import artifact
 from peephole.runtime import Model, load
+from peephole.weights import network_shapes
 from tests.cli.command import peephole
 from tests.conversion.sessions import Session, close
+from tests.encoder_decoders import ENCODER_DECODERS
 from tests.runtime.models import forecast_task, recurrent, saved
 
 
@@ -64,6 +67,16 @@ def test_nothing_is_written_over_and_nothing_half(tmp_path: Path) -> None:
     assert not (tmp_path / "new.onnx").exists()
     assert peephole("export", place, "--format", "gguf", "--out", tmp_path / "new.onnx").code == 2
     assert peephole("export", tmp_path / "nowhere", "--out", tmp_path / "new.onnx").code == 2
+
+
+def test_an_encoder_decoder_is_refused(tmp_path: Path) -> None:
+    spec = ENCODER_DECODERS["handed over"]
+    weights = {name: np.zeros(shape, np.float32) for name, shape in network_shapes(spec).items()}
+    artifact.save(tmp_path / "model", spec, weights)
+    done = peephole("export", tmp_path / "model", "--out", tmp_path / "model.onnx")
+    assert done.code == 2
+    assert "must hold a single network (got an encoder-decoder" in " ".join(done.err.split())
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_exporting_needs_no_torch(tmp_path: Path) -> None:

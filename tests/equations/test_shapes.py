@@ -11,6 +11,7 @@ install_import_hook(["peephole.equations"], "beartype.beartype")
 import numpy as np
 from peephole import equations, kernels
 from peephole.equations import losses
+from peephole.equations.attention import Attention, attention_backward, attention_forward, attention_keys
 from peephole.equations.gradcheck import random_problem
 from tests.cells import CELLS, EVERYTHING_AT_ONCE, PROJECTED
 """
@@ -26,6 +27,9 @@ for passes in (equations, kernels):
 layers = [equations.Layer(W=np.ones((3, 2)), b=np.ones(3))]
 outputs = equations.mlp_forward(layers, np.ones((4, 2)))
 equations.mlp_backward(layers, outputs, outputs[-1])
+attention, s = Attention(W_q=np.ones((5, 4)), W_k=np.ones((5, 3)), v=np.ones(5)), np.ones((7, 2, 3))
+tape = attention_forward(attention, np.ones((6, 2, 4)), s, keys=attention_keys(attention, s), lengths=np.array([7, 0]))
+attention_backward(attention, tape, np.ones((6, 2, 3)), da=np.ones((6, 2, 7)))
 losses.multiclass_hinge(np.ones((2, 3)), np.array([0, 1]))
 losses.softmax_cross_entropy(np.ones((2, 3)), np.ones((2, 3)) / 3)
 """

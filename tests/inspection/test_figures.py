@@ -65,7 +65,18 @@ def draw_scores() -> Figure:
     return inspection.scores({"mae": row, "rmse": row}, ["lstm"], units={"mae": "°F"})
 
 
+def draw_attention() -> Figure:
+    weights = np.random.default_rng(2).dirichlet(np.full(6, 0.3), 5)
+    return inspection.attention(weights, source=list("abcdef"), target=[*"fedc", "end"], source_label="letters")
+
+
+def draw_long_attention() -> Figure:
+    return inspection.attention(np.random.default_rng(2).dirichlet(np.full(90, 0.1), 50))
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
+    "attention": draw_attention,
+    "long attention": draw_long_attention,
     "forecasts": draw_forecasts,
     "gates": draw_gates,
     "training": draw_training,
@@ -182,6 +193,12 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "trace length": (lambda: inspection.gates(traces(), np.zeros(4)), "must have shape"),
     "one step": (lambda: inspection.gates(traces(1), np.zeros(1)), "at least 2 steps"),
     "time length": (lambda: inspection.gates(traces(), np.zeros(60), time=np.arange(3)), "as many steps"),
+    "a batch of attention": (lambda: inspection.attention(np.ones((2, 3, 4)) / 4), r"must have shape \[T, S\]"),
+    "no attention": (lambda: inspection.attention(np.ones((0, 4))), r"must have shape \[T, S\]"),
+    "attention above 1": (lambda: inspection.attention(np.full((2, 2), 1.5)), "between 0 and 1"),
+    "attention that is none": (lambda: inspection.attention(np.full((2, 2), np.nan)), "between 0 and 1"),
+    "names of the source": (lambda: inspection.attention(np.eye(2), source=["a"]), "source must name each of the 2"),
+    "names of the target": (lambda: inspection.attention(np.eye(2), target="abc"), "target must name each of the 2"),
     "no epochs": (lambda: inspection.training_curves({"lstm": {"train": np.zeros(0)}}), "at least one epoch"),
     "no scores": (lambda: inspection.scores({}, []), "at least one metric"),
 }

@@ -13,20 +13,26 @@ from peephole.artifact import Artifact
 from peephole.equations import stack_forward
 from peephole.errors import ArgumentError
 from peephole.runtime import Model
-from peephole.spec import CellSpec, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import CellSpec, EmbeddingSpec, EncoderDecoderSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import network_shapes
 from tests.cells import CELLS, EVERYTHING_AT_ONCE
 from tests.tolerances import TOLERANCES
 
 
-def saved(body: RecurrentSpec | MLPSpec, start: EmbeddingSpec | LinearSpec | None = None) -> Artifact:
+def saved(body: RecurrentSpec | MLPSpec, start: EmbeddingSpec | LinearSpec | None = None) -> Model:
     rng = np.random.default_rng(0)
     network = NetworkSpec(input=start, body=body, output_size=1)
     weights = {name: 0.5 * rng.standard_normal(shape) for name, shape in network_shapes(network).items()}
-    return Artifact(network=network, weights=weights, task=None, sha256="", peephole_version="")
+    return Model(Artifact(network=network, weights=weights, task=None, sha256="", peephole_version=""))
 
 
-def recurrent(cell: CellSpec, **arguments: Any) -> Artifact:
+def encoder_decoder() -> Artifact:
+    stack = RecurrentSpec(input_size=2, hidden_size=3)
+    network = EncoderDecoderSpec(encoder=stack, decoder=stack, output_size=2)
+    return Artifact(network=network, weights={}, task=None, sha256="", peephole_version="")
+
+
+def recurrent(cell: CellSpec, **arguments: Any) -> Model:
     return saved(RecurrentSpec(cell=cell, input_size=2, hidden_size=6, **arguments))
 
 
@@ -82,7 +88,7 @@ def test_a_trace_begins_where_the_network_does(start: str) -> None:
     body = RecurrentSpec(input_size=2, hidden_size=4, num_layers=3, residual=True)
     model = saved(body, START[start])
     x: Any = np.array([0, 4, 2, 4]) if start == "embedding" else X[:, [0, 1, 0]] if start == "linear" else X
-    predicted = Model(model).predict(x)
+    predicted = model.predict(x)
     h = sum(inspection.trace(model, x, layer=layer)["h"][-1] for layer in range(3))  # what a residual stack gives
     expected = model.weights["head.weight"] @ h + model.weights["head.bias"]
     np.testing.assert_allclose(predicted, expected, atol=TOLERANCES["same_sum_in_another_order"])
@@ -90,6 +96,7 @@ def test_a_trace_begins_where_the_network_does(start: str) -> None:
 
 EMBEDDED = saved(RecurrentSpec(input_size=2, hidden_size=4), START["embedding"])
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
+    "encoder-decoder": (lambda: inspection.trace(encoder_decoder(), X), "must have one body"),
     "mlp": (lambda: inspection.trace(saved(MLPSpec(input_size=2)), X), "must be recurrent"),
     "layer": (lambda: inspection.trace(recurrent(CellSpec()), X, layer=1), "1 layer"),
     "direction": (lambda: inspection.trace(recurrent(CellSpec()), X, direction=1), "1 direction"),

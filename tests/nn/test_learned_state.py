@@ -186,7 +186,7 @@ def test_a_saved_network_keeps_its_learned_state_bit_for_bit(tmp_path: Path, nam
     assert saved.network == spec
     assert all(saved.weights[key].tobytes() == array.tobytes() for key, array in arrays.items())
     set_seed(1)
-    again = Network(saved.network, dtype=torch.float64)
+    again = Network(spec, dtype=torch.float64)
     again.load_arrays(saved.weights)
     x = noise(5, 3, 4)
     close(again(x), network(x), "nn_same_bits")

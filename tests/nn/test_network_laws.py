@@ -104,7 +104,7 @@ def test_saving_and_loading_keeps_the_bits(spec: NetworkSpec, tmp_path: Path) ->
     loaded = artifact.load(tmp_path / "model")
     assert loaded.network == spec
     set_seed(9)
-    other = Network(loaded.network, dtype=torch.float64)
+    other = Network(spec, dtype=torch.float64)
     other.load_arrays(loaded.weights)
     close(other(batch(spec)), made(batch(spec)), "nn_same_bits")
 

@@ -9,6 +9,7 @@ import typer
 
 from peephole.cli import console, runs
 from peephole.cli.predict import check_free
+from peephole.errors import ArgumentError
 
 EXAMPLES = """
 Examples:
@@ -41,8 +42,14 @@ def export(
     place = runs.model_folder(folder)
     from peephole import artifact
     from peephole.conversion import onnx_export, onnx_graph
+    from peephole.spec import NetworkSpec
 
     saved = artifact.load(place)
+    if not isinstance(saved.network, NetworkSpec):
+        raise ArgumentError(
+            f"export: {place} must hold a single network (got an encoder-decoder, whose search is no graph of ONNX); "
+            "run it with peephole.runtime.load"
+        )
     model = onnx_export.network_model(
         saved.network, saved.weights, lengths=lengths, initial_state=state, task=saved.task
     )

@@ -11,7 +11,7 @@ from peephole import kernels
 from peephole.equations import Tape, stack_forward
 from peephole.errors import ArgumentError
 from peephole.runtime.inputs import Values, as_numbers, as_whole_numbers, check_range, enter
-from peephole.spec import CellSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import CellSpec, EncoderDecoderSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import row_slices
 
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -21,7 +21,7 @@ class Traceable(Protocol):
     """A network with its tensors: a model of :func:`peephole.runtime.load`, or an artifact."""
 
     @property
-    def network(self) -> NetworkSpec:
+    def network(self) -> NetworkSpec | EncoderDecoderSpec:
         """What the network is made of."""
         ...
 
@@ -49,7 +49,10 @@ def trace(model: Traceable, x: Values, *, layer: int = 0, direction: int = 0) ->
             wrong shape, or a whole number that the embedding does not have.
         ArgumentTypeError: for an ``x`` of no real numbers (for an embedding: no whole ones).
     """
-    body = model.network.body
+    network = model.network
+    if isinstance(network, EncoderDecoderSpec):
+        raise ArgumentError("trace: the network must have one body (got an encoder-decoder, which has two)")
+    body = network.body
     if not isinstance(body, RecurrentSpec):
         raise ArgumentError("trace: the network must be recurrent (got a multilayer perceptron, which has no gates)")
     if not (0 <= layer < body.num_layers and 0 <= direction < body.num_directions):
@@ -58,23 +61,24 @@ def trace(model: Traceable, x: Values, *, layer: int = 0, direction: int = 0) ->
             f"(got layer={layer}, direction={direction})"
         )
     tensors = {name.removeprefix("body."): tensor for name, tensor in model.weights.items()}
-    tapes = stack_forward(body, tensors, _features(model, x)[:, None, :], forward=kernels.forward).cells
+    features = _features(network, model.weights, x)[:, None, :]
+    tapes = stack_forward(body, tensors, features, forward=kernels.forward).cells
     return _by_letter(body.cell, body.hidden_size, tapes[layer * body.num_directions + direction])
 
 
-def _features(model: Traceable, x: Values) -> Array:
+def _features(network: NetworkSpec, weights: Mapping[str, Array], x: Values) -> Array:
     """What the body is given, ``[T, input_size]``."""
-    size, vocabulary = model.network.input_size, model.network.vocabulary
+    size, vocabulary = network.input_size, network.vocabulary
     if vocabulary is not None:
         values = as_whole_numbers("trace: x", x)
         check_range("trace: x", values, vocabulary)
     else:
-        values = as_numbers("trace: x", x, next(iter(model.weights.values())).dtype)
+        values = as_numbers("trace: x", x, next(iter(weights.values())).dtype)
     features = () if size is None else (size,)
     if not values.size or values.shape[1:] != features:
         shape = ", ".join(["steps", *map(str, features)])
         raise ArgumentError(f"trace: x must have shape [{shape}] with at least one step (got {values.shape})")
-    return enter(model.network, model.weights, values)
+    return enter(network, weights, values)
 
 
 def _by_letter(cell: CellSpec, hidden_size: int, tape: Tape) -> dict[str, Array]:

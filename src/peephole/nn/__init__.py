@@ -1,6 +1,9 @@
-"""Torch modules over the compiled kernels: ``LSTM``, ``RNN``, ``MLP`` and whole networks."""
+"""Torch modules over the compiled kernels: ``LSTM``, ``RNN``, ``MLP``, whole networks and encoder-decoders."""
 
 from peephole.conversion.keras_weights import lengths_from_mask
+from peephole.nn.attention import AdditiveAttention
+from peephole.nn.encoder_decoder import Decoding, EncoderDecoder
+from peephole.nn.generation import Encoded, Generated
 from peephole.nn.initialisation import initialise
 from peephole.nn.keras_layers import from_keras, to_keras
 from peephole.nn.layer_file import load_layer, save_layer
@@ -17,6 +20,11 @@ __all__ = [
     "LSTM",
     "MLP",
     "RNN",
+    "AdditiveAttention",
+    "Decoding",
+    "Encoded",
+    "EncoderDecoder",
+    "Generated",
     "HiddenStates",
     "Initialisation",
     "LoadedLayer",

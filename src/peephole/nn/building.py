@@ -1,17 +1,44 @@
-"""A layer from its spec and its tensors."""
+"""Modules from their specs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from peephole.nn.lstm import LSTM
+from peephole.nn.mlp import MLP
 from peephole.nn.rnn import RNN
-from peephole.spec import RecurrentSpec
+from peephole.spec import EmbeddingSpec, LinearSpec, MLPSpec, RecurrentSpec
+
+
+def make_layer(spec: RecurrentSpec, **arguments: Any) -> LSTM | RNN:
+    """The layer of a stack; ``arguments`` are those that the spec does not say (``dropout``, ``batch_first``, ...)."""
+    said = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name not in ("kind", "cell")}
+    return (LSTM if spec.cell.cell == "lstm" else RNN)(**said, **arguments, variant=spec.cell)
+
+
+def make_body(
+    spec: RecurrentSpec | MLPSpec, *, dropout: float, device: torch.device | str | None, dtype: torch.dtype | None
+) -> LSTM | RNN | MLP:
+    """A network's body: a stack, or a perceptron, which has no place for dropout."""
+    if isinstance(spec, RecurrentSpec):
+        return make_layer(spec, dropout=dropout, device=device, dtype=dtype)
+    return MLP(spec.input_size, spec.hidden_sizes, spec.activation, bias=spec.bias, device=device, dtype=dtype)
+
+
+def make_input(
+    spec: EmbeddingSpec | LinearSpec | None, *, device: torch.device | str | None, dtype: torch.dtype | None
+) -> torch.nn.Embedding | torch.nn.Linear | None:
+    """What a network begins with; ``None`` where it takes the features as they are."""
+    if isinstance(spec, EmbeddingSpec):
+        return torch.nn.Embedding(spec.num_embeddings, spec.embedding_dim, device=device, dtype=dtype)
+    if isinstance(spec, LinearSpec):
+        return torch.nn.Linear(spec.input_size, spec.output_size, device=device, dtype=dtype)
+    return None
 
 
 def build_layer(spec: RecurrentSpec, tensors: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> LSTM | RNN:
@@ -22,10 +49,7 @@ def build_layer(spec: RecurrentSpec, tensors: Mapping[str, Tensor], arguments: M
         tensors: every parameter by its module name, fitting; they become the layer's own.
         arguments: of the layer, beyond what the spec says: ``batch_first``, ``dropout``.
     """
-    said = {field: getattr(spec, field.name) for field in fields(spec) if field.name not in ("kind", "cell")}
-    of_spec = {field.name: value for field, value in said.items() if field.default is MISSING or value != field.default}
-    made = LSTM if spec.cell.cell == "lstm" else RNN
-    layer = made(**of_spec, **arguments, variant=spec.cell, device="meta", dtype=next(iter(tensors.values())).dtype)
+    layer = make_layer(spec, **arguments, device="meta", dtype=next(iter(tensors.values())).dtype)
     layer.load_state_dict(dict(tensors), assign=True)
     layer.flatten_parameters()
     return layer

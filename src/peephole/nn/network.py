@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast, final
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.arrange import Arranged, arrange
+from peephole.nn.arrays import load_arrays, to_arrays
+from peephole.nn.building import make_body, make_input
 from peephole.nn.checks import Lengths, check_switch
 from peephole.nn.lstm import LSTM
 from peephole.nn.mlp import MLP
 from peephole.nn.readout import read_out
 from peephole.nn.rnn import RNN
-from peephole.spec import EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import NetworkSpec
 from peephole.weights import network_shapes
 
 
@@ -66,8 +67,8 @@ class Network(torch.nn.Module):
         check_switch("Network", "batch_first", batch_first)
         self.spec = spec
         self.batch_first = batch_first
-        self.input = _input(spec.input, device=device, dtype=dtype)
-        self.body = _body(spec.body, dropout=dropout, device=device, dtype=dtype)
+        self.input = make_input(spec.input, device=device, dtype=dtype)
+        self.body = make_body(spec.body, dropout=dropout, device=device, dtype=dtype)
         self.head = torch.nn.Linear(spec.body.feature_size, spec.output_size, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, *, lengths: Lengths | None = None) -> Tensor:
@@ -139,8 +140,7 @@ class Network(torch.nn.Module):
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """A copy of every tensor under its name in an artifact, as NumPy arrays."""
-        state = cast("Mapping[str, Tensor]", self.state_dict())
-        return {name: state[name].detach().cpu().numpy().copy() for name in network_shapes(self.spec)}
+        return to_arrays(self, network_shapes(self.spec))
 
     def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take every tensor from NumPy arrays, the inverse of :meth:`to_arrays`.
@@ -151,58 +151,7 @@ class Network(torch.nn.Module):
         Raises:
             ArgumentError: for a missing, extra or misshapen array; nothing is changed then.
         """
-        shapes = network_shapes(self.spec)
-        if arrays.keys() != shapes.keys():
-            missing, extra = sorted(shapes.keys() - arrays.keys()), sorted(arrays.keys() - shapes.keys())
-            raise ArgumentError(f"Network: arrays must be those of the spec (missing {missing}, not in it {extra})")
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ArgumentError(f"Network: {name} must have the shape {shape} (got {arrays[name].shape})")
-        with torch.no_grad():
-            for name in shapes:
-                own = np.array(arrays[name])  # a copy, for torch takes no memory that it may not write to
-                self.get_parameter(name).copy_(torch.as_tensor(own))
-
-
-def _input(
-    spec: EmbeddingSpec | LinearSpec | None, *, device: torch.device | str | None, dtype: torch.dtype | None
-) -> torch.nn.Embedding | torch.nn.Linear | None:
-    if isinstance(spec, EmbeddingSpec):
-        return torch.nn.Embedding(spec.num_embeddings, spec.embedding_dim, device=device, dtype=dtype)
-    if isinstance(spec, LinearSpec):
-        return torch.nn.Linear(spec.input_size, spec.output_size, device=device, dtype=dtype)
-    return None
-
-
-def _body(
-    spec: RecurrentSpec | MLPSpec, *, dropout: float, device: torch.device | str | None, dtype: torch.dtype | None
-) -> LSTM | RNN | MLP:
-    if isinstance(spec, MLPSpec):
-        return MLP(spec.input_size, spec.hidden_sizes, spec.activation, bias=spec.bias, device=device, dtype=dtype)
-    sizes = (spec.input_size, spec.hidden_size, spec.num_layers)
-    if spec.cell.cell == "rnn":
-        return RNN(
-            *sizes,
-            bias=spec.bias,
-            dropout=dropout,
-            bidirectional=spec.bidirectional,
-            device=device,
-            dtype=dtype,
-            variant=spec.cell,
-            learned_state=spec.learned_state,
-            residual=spec.residual,
-        )
-    return LSTM(
-        *sizes,
-        bias=spec.bias,
-        dropout=dropout,
-        bidirectional=spec.bidirectional,
-        device=device,
-        dtype=dtype,
-        variant=spec.cell,
-        learned_state=spec.learned_state,
-        residual=spec.residual,
-    )
+        load_arrays(self, network_shapes(self.spec), arrays)
 
 
 def _only(hx: tuple[Tensor, ...]) -> Tensor:

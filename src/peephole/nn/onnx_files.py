@@ -13,10 +13,10 @@ from torch import Tensor
 
 from peephole.conversion import onnx_export, onnx_graph, onnx_import
 from peephole.errors import ArgumentTypeError
+from peephole.nn.building import make_layer
 from peephole.nn.lstm import LSTM
 from peephole.nn.network import Network
 from peephole.nn.rnn import RNN
-from peephole.spec import RecurrentSpec
 from peephole.weights import module_shapes
 
 
@@ -117,7 +117,7 @@ def _arrays(module: torch.nn.Module, weights: Mapping[str, Tensor]) -> dict[str,
 
 
 def _loaded(found: onnx_import.OnnxLayer) -> LoadedLayer:
-    layer = _module(found.spec, batch_first=found.batch_first, dtype=_tensor(found.weights["weight_ih_l0"]).dtype)
+    layer = make_layer(found.spec, batch_first=found.batch_first, dtype=_tensor(found.weights["weight_ih_l0"]).dtype)
     with torch.no_grad():
         for name, array in found.weights.items():
             layer.get_parameter(name).copy_(_tensor(array))
@@ -132,17 +132,3 @@ def _loaded(found: onnx_import.OnnxLayer) -> LoadedLayer:
 
 def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
     return torch.as_tensor(array.copy())
-
-
-def _module(spec: RecurrentSpec, *, batch_first: bool, dtype: torch.dtype) -> LSTM | RNN:
-    kind = RNN if spec.cell.cell == "rnn" else LSTM
-    return kind(
-        spec.input_size,
-        spec.hidden_size,
-        spec.num_layers,
-        bias=spec.bias,
-        batch_first=batch_first,
-        bidirectional=spec.bidirectional,
-        dtype=dtype,
-        variant=spec.cell,
-    )

@@ -31,7 +31,7 @@ from peephole.nn.schemes import Recipe, check_recipe, fill
 from peephole.nn.stack import cell_names, run_stack
 from peephole.nn.variants import describe
 from peephole.spec import RecurrentSpec
-from peephole.weights import STATE_NAMES, learned_names, module_shapes, state_sizes
+from peephole.weights import STATE_NAMES, learned_names, module_shapes
 
 
 class Outcome(NamedTuple):
@@ -252,7 +252,7 @@ class Recurrent(torch.nn.Module, abc.ABC):
 
     def _state_sizes(self) -> list[int]:
         """The sizes of ``h``, ``c``, ``r`` as far as the cell has them."""
-        return list(state_sizes(self.spec.cell, self.hidden_size).values())
+        return list(self.spec.cell.state_sizes(self.hidden_size).values())
 
     def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
         count = self.num_layers * self.spec.num_directions

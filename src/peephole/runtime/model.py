@@ -13,7 +13,7 @@ from peephole.artifact import Array, Artifact
 from peephole.equations.composition import stack_forward, valid_steps
 from peephole.equations.perceptron import Layer
 from peephole.equations.readout import readout_forward
-from peephole.errors import ArgumentError
+from peephole.errors import ArgumentError, ArtifactError
 from peephole.kernels.checks import Call, checked_lengths
 from peephole.kernels.layout import Sizes
 from peephole.runtime.inputs import Values, as_numbers, as_whole_numbers, check_range, enter
@@ -35,6 +35,9 @@ class Model:
         weights: its tensors by the names of :func:`peephole.weights.network_shapes`, read-only.
         task: what it was trained for, or None.
         sha256: checksum of the weights; a saved state belongs to the weights that made it.
+
+    Raises:
+        ArtifactError: where it holds an encoder-decoder, which is a :class:`SequenceModel`.
     """
 
     network: NetworkSpec
@@ -43,6 +46,8 @@ class Model:
     sha256: str
 
     def __init__(self, saved: Artifact) -> None:
+        if not isinstance(saved.network, NetworkSpec):
+            raise ArtifactError("Model: this artifact holds an encoder-decoder; open it with peephole.runtime.load")
         self.network = saved.network
         self.weights = saved.weights
         self.task = saved.task

@@ -2,12 +2,14 @@
 
 A variant of the LSTM is a frozen :class:`CellSpec`; the equations, the compiled kernels, the torch modules, the
 runtime and the artifact all read the same one. :data:`VARIANTS` names the well-known ones. A whole network is a
-frozen :class:`NetworkSpec`. Nothing here computes anything; sizes of arrays follow in :mod:`peephole.weights`.
+frozen :class:`NetworkSpec`, or an :class:`EncoderDecoderSpec`. Nothing here computes anything; sizes of arrays follow
+in :mod:`peephole.weights`.
 """
 
 from peephole.spec.bodies import KINDS, body_spec
 from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
 from peephole.spec.dictionary import network_from_dict, to_dict
+from peephole.spec.encoder_decoder import EncoderDecoderSpec, state_sizes, whole_state_size
 from peephole.spec.networks import (
     READOUTS,
     EmbeddingSpec,
@@ -28,6 +30,7 @@ __all__ = [
     "Activation",
     "CellSpec",
     "EmbeddingSpec",
+    "EncoderDecoderSpec",
     "LinearSpec",
     "MLPSpec",
     "NetworkSpec",
@@ -37,6 +40,8 @@ __all__ = [
     "body_spec",
     "check_hidden_size",
     "network_from_dict",
+    "state_sizes",
     "to_dict",
     "variant",
+    "whole_state_size",
 ]

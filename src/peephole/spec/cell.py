@@ -128,6 +128,15 @@ class CellSpec:
         """The stacked parts of ``W``, ``R`` and ``b``: the gates and the candidate in the one order ``i, f, g, o``."""
         return tuple(name for name in ("i", "f", "g", "o") if name == "g" or name in self.gates)
 
+    def state_sizes(self, hidden_size: int) -> dict[str, int]:
+        """Sizes of the parts of the state, ``h``, ``c`` and ``r``, as far as the cell has them."""
+        sizes = {"h": self.proj_size or hidden_size}
+        if self.cell == "lstm":
+            sizes["c"] = hidden_size
+        if self.full_gate_recurrence:
+            sizes["r"] = len(self.gates) * (hidden_size // self.cells_per_block)
+        return sizes
+
     @property
     def has_masks(self) -> bool:
         """Whether training draws random masks (zoneout or recurrent dropout)."""

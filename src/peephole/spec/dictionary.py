@@ -3,62 +3,74 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from peephole.errors import ArgumentError
 from peephole.spec.cell import CellSpec
+from peephole.spec.encoder_decoder import EncoderDecoderSpec
 from peephole.spec.networks import EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
 
+_INPUTS: Mapping[str, type[Any]] = {"embedding": EmbeddingSpec, "linear": LinearSpec}
+_BODIES: Mapping[str, type[Any]] = {"recurrent": RecurrentSpec, "mlp": MLPSpec}
 
-def to_dict(spec: CellSpec | RecurrentSpec | MLPSpec | EmbeddingSpec | LinearSpec | NetworkSpec) -> dict[str, Any]:
-    """A spec as plain JSON types, the inverse of :func:`network_from_dict` for a :class:`NetworkSpec`."""
+
+def to_dict(
+    spec: CellSpec | RecurrentSpec | MLPSpec | EmbeddingSpec | LinearSpec | NetworkSpec | EncoderDecoderSpec,
+) -> dict[str, Any]:
+    """A spec as plain JSON types, which :func:`network_from_dict` reads where it is a whole network's."""
     return dataclasses.asdict(spec)
 
 
-def network_from_dict(data: Mapping[str, Any]) -> NetworkSpec:
-    """A :class:`NetworkSpec` from what :func:`to_dict` gave, now or in an older version.
+def network_from_dict(data: Mapping[str, Any]) -> NetworkSpec | EncoderDecoderSpec:
+    """A whole network from what :func:`to_dict` gave, now or in an older version.
 
     Fields with a default may be missing: they came later than the first saved models.
 
     Raises:
         ArgumentError: for a missing, unknown or ill-valued field.
     """
+    if data.get("kind", "network") == "encoder_decoder":
+        parts = {"encoder": _BODIES, "decoder": _BODIES, "source": _INPUTS, "target": _INPUTS}
+        return _whole(EncoderDecoderSpec, {name: value for name, value in data.items() if name != "kind"}, parts)
+    return _whole(NetworkSpec, data, {"input": _INPUTS, "body": _BODIES})
+
+
+def _whole(spec: type[Any], data: Mapping[str, Any], parts: Mapping[str, Mapping[str, type[Any]]]) -> Any:
+    owner = spec.__name__
+    unknown = sorted(data.keys() - {field.name for field in dataclasses.fields(spec)})
+    if unknown:
+        raise ArgumentError(f"{owner}: unknown field {', '.join(unknown)}")
     try:
-        unknown = set(data) - {"input", "body", "output_size", "readout"}
-        if unknown:
-            raise ArgumentError(f"NetworkSpec: unknown field {', '.join(sorted(unknown))}")
-        return NetworkSpec(
-            input=_input(data.get("input")),
-            body=_body(data["body"]),
-            output_size=data["output_size"],
-            readout=data["readout"],
-        )
+        given = {name: _part(owner, name, data[name], kinds) for name, kinds in parts.items() if name in data}
+        _check_complete(owner, spec, data)
+        return spec(**{**data, **given})
     except ArgumentError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArgumentError(f"NetworkSpec: the description does not fit this version of Peephole ({error})") from error
+        raise ArgumentError(f"{owner}: the description does not fit this version of Peephole ({error})") from error
 
 
-def _input(data: Mapping[str, Any] | None) -> EmbeddingSpec | LinearSpec | None:
+def _part(owner: str, name: str, data: Mapping[str, Any] | None, kinds: Mapping[str, type[Any]]) -> Any:
     if data is None:
         return None
     fields = dict(data)
     kind = fields.pop("kind")
-    if kind == "embedding":
-        return EmbeddingSpec(**fields)
-    if kind == "linear":
-        return LinearSpec(**fields)
-    raise ArgumentError(f"NetworkSpec: input.kind must be 'embedding' or 'linear' (got {kind!r})")
-
-
-def _body(data: Mapping[str, Any]) -> RecurrentSpec | MLPSpec:
-    fields = dict(data)
-    kind = fields.pop("kind")
-    if kind == "mlp":
-        fields["hidden_sizes"] = tuple(fields["hidden_sizes"])
-        return MLPSpec(**fields)
+    if kind not in kinds:
+        raise ArgumentError(f"{owner}: {name}.kind must be one of {', '.join(kinds)} (got {kind!r})")
     if kind == "recurrent":
         fields["cell"] = CellSpec(**fields["cell"])
-        return RecurrentSpec(**fields)
-    raise ArgumentError(f"NetworkSpec: body.kind must be 'recurrent' or 'mlp' (got {kind!r})")
+    if kind == "mlp":
+        fields["hidden_sizes"] = tuple(fields["hidden_sizes"])
+    _check_complete(f"{owner}: {name}", kinds[kind], fields)
+    return kinds[kind](**fields)
+
+
+def _check_complete(owner: str, spec: type[Any], given: Iterable[str]) -> None:
+    missing = [
+        field.name
+        for field in dataclasses.fields(spec)
+        if field.init and field.default is dataclasses.MISSING and field.name not in given
+    ]
+    if missing:
+        raise ArgumentError(f"{owner} lacks {', '.join(missing)}")

@@ -16,6 +16,7 @@ from peephole.data.frequency import parse_frequency
 from peephole.errors import ArtifactError
 from peephole.nn import Network
 from peephole.runtime.forecast import ForecastTask
+from peephole.spec import NetworkSpec
 from peephole.tasks.fitting import Fitted
 
 _Built = TypeVar("_Built")
@@ -71,7 +72,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
     """
     saved = artifact.load(path)
     task = saved.task
-    if task is None or task.get("kind") != KIND:
+    if task is None or task.get("kind") != KIND or not isinstance(saved.network, NetworkSpec):
         raise ArtifactError(f"artifact: {os.fspath(path)} holds no forecaster; open it with peephole.runtime.load")
     network = Network(saved.network)
     network.load_arrays({name: tensor.copy() for name, tensor in saved.weights.items()})  # read-only as they were read

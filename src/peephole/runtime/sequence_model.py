@@ -1,0 +1,344 @@
+"""A saved encoder-decoder that predicts and writes, with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, cast, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from peephole import decoding, kernels
+from peephole.artifact import Artifact
+from peephole.equations.activations import Array
+from peephole.equations.attention import Attention, attention_forward, attention_keys
+from peephole.equations.composition import stack_forward
+from peephole.equations.perceptron import Layer
+from peephole.equations.state import State
+from peephole.errors import ArgumentError, ArtifactError
+from peephole.runtime.sequences import Lengths, before_the_end, checked_ends, checked_sequence, checked_tokens
+from peephole.spec import EmbeddingSpec, EncoderDecoderSpec, MLPSpec, state_sizes
+
+_States = tuple[State, ...]
+
+
+class Generated(NamedTuple):
+    """What was written; with ``n_best`` every array has an axis more in front, best first.
+
+    Attributes:
+        sequences: tokens ``[T, B]`` int64, the end token behind each end, or numbers ``[T, B, K]``.
+        lengths: steps of each sequence, the end token included, ``[B]``; 0 where a search for the ``n_best`` found
+            fewer.
+        log_probabilities: of each sequence, ``[B]``; ``−inf`` where there is none. None for numbers.
+        attention: ``[T, B, S]``, 0 behind each end, or None.
+    """
+
+    sequences: Array
+    lengths: Array
+    log_probabilities: Array | None
+    attention: Array | None
+
+
+class _Encoded(NamedTuple):
+    """The decoder's first states, and with attention the encoder's outputs, their keys and valid steps."""
+
+    states: _States
+    memory: Array | None = None
+    keys: Array | None = None
+    lengths: Array | None = None
+
+    def repeated(self, times: int) -> _Encoded:
+        """Every row ``times`` times, one after the other."""
+
+        def more(q: Array | None, axis: int) -> Any:
+            return None if q is None else np.repeat(q, times, axis=axis)
+
+        states = tuple(_each(state, lambda q: more(q, 0)) for state in self.states)
+        return _Encoded(states, more(self.memory, 1), more(self.keys, 0), more(self.lengths, 0))
+
+
+class _Step(NamedTuple):
+    """What some steps of the decoder gave: outputs ``[T, B, K]``, the states after them, weights ``[T, B, S]``."""
+
+    outputs: Array
+    states: _States
+    attention: Array | None
+
+
+@final
+class SequenceModel:
+    """An encoder-decoder with its weights, computing in their dtype on the CPU.
+
+    Args:
+        saved: what :func:`peephole.artifact.load` gave.
+
+    Attributes:
+        network: what it is made of.
+        weights: its tensors by the names of :func:`peephole.weights.encoder_decoder_shapes`, read-only.
+        task: what it was trained for, or None.
+        sha256: checksum of the weights.
+
+    Raises:
+        ArtifactError: where the artifact holds another kind of network.
+    """
+
+    network: EncoderDecoderSpec
+    weights: Mapping[str, Array]
+    task: Mapping[str, Any] | None
+    sha256: str
+
+    def __init__(self, saved: Artifact) -> None:
+        if not isinstance(saved.network, EncoderDecoderSpec):
+            raise ArtifactError("SequenceModel: this artifact holds no encoder-decoder; open it with runtime.load")
+        self.network, self.weights = saved.network, saved.weights
+        self.task, self.sha256 = saved.task, saved.sha256
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64, in which everything is computed."""
+        return self.weights["head.bias"].dtype
+
+    def predict(
+        self,
+        source: ArrayLike,
+        target: ArrayLike,
+        *,
+        source_lengths: Lengths | None = None,
+        target_lengths: Lengths | None = None,
+        start: ArrayLike | None = None,
+    ) -> Array:
+        """What the decoder says at every step when it is told the right output of the step before (teacher forcing).
+
+        Args:
+            source: tokens ``[S, B]`` or features ``[S, B, I]``; for a perceptron as encoder ``[B]`` or ``[B, I]``.
+            target: the right outputs, without a start token and with the end token, ``[T, B]`` or ``[T, B, K]``.
+            source_lengths: valid steps of each source, ``[B]``; all where None.
+            target_lengths: valid steps of each target, ``[B]``; all where None. What lies behind an end is not looked
+                at, and the output there is what the head says of zeros.
+            start: numbers that the decoder is given first, ``[B, K]``, for a target of numbers; zeros where None.
+
+        Returns:
+            ``[T, B, K]``: logits of every token of the vocabulary, or numbers. Output ``t`` predicts ``target[t]``.
+
+        Raises:
+            ArgumentError: for a shape, a length or a token that does not fit.
+            ArgumentTypeError: where something holds no numbers of the right kind.
+        """
+        spec = self.network
+        if spec.writes_tokens:
+            _refuse_start("predict", start)
+        encoded = self._encode("predict", source, source_lengths)
+        given = checked_sequence("predict: target", target, spec.target, spec.output_size, dtype=self.dtype)
+        rows = len(encoded.states[0].h)
+        if given.shape[1] != rows:
+            raise ArgumentError(f"predict: target must have as many rows as source (got {given.shape[1]} and {rows})")
+        ends = checked_ends("predict: target", target_lengths, given)
+        return self._decode(self._shifted(given, start), encoded, encoded.states, ends).outputs
+
+    def generate(
+        self,
+        source: ArrayLike,
+        *,
+        max_steps: int,
+        lengths: Lengths | None = None,
+        start: ArrayLike | None = None,
+        beam_size: int = 1,
+        n_best: int | None = None,
+        length_penalty: float = 0.0,
+        temperature: float | None = None,
+        generator: np.random.Generator | None = None,
+        return_attention: bool = False,
+    ) -> Generated:
+        """Write a sequence for each source.
+
+        Args:
+            source: as for :meth:`predict`.
+            max_steps: the most steps of a sequence; all of them for numbers and without an end token.
+            lengths: valid steps of each source.
+            start: numbers to begin with, ``[B, K]``, for a target of numbers; zeros where None.
+            beam_size: beginnings kept by beam search; 1 takes the most probable token at each step.
+            n_best: sequences of each source, best first, up to ``beam_size``; None for the best alone.
+            length_penalty: ``α`` of the score that sequences are ranked by (:mod:`peephole.decoding`), at least 0.
+            temperature: draws each token from ``softmax(logits / temperature)`` instead of taking the most probable.
+            generator: of NumPy, for those draws.
+            return_attention: whether the weights of the attention are returned.
+
+        Returns:
+            The sequences, their log-probabilities and lengths, and the attention.
+
+        Raises:
+            ArgumentError: for a shape, a length, a token or a setting that does not fit.
+            ArgumentTypeError: where something holds no numbers of the right kind.
+        """
+        spec, attention = self.network, None
+        search = decoding.Search(
+            max_steps=max_steps,
+            beam_size=beam_size,
+            n_best=n_best,
+            length_penalty=length_penalty,
+            temperature=temperature,
+        )
+        if return_attention and spec.attention is None:
+            raise ArgumentError("generate: return_attention needs attention (this model has none); leave it out")
+        encoded = self._encode("generate", source, lengths)
+        if not spec.writes_tokens:
+            search.check_numbers()
+            return self._write_numbers(encoded, max_steps, start, return_attention=return_attention)
+        _refuse_start("generate", start)
+        found = self._search(encoded, search, generator)
+        if return_attention:
+            pairs = zip(found.tokens, found.lengths, strict=True)
+            attention = np.stack([self._attention(encoded, tokens, ends) for tokens, ends in pairs])
+        if n_best is not None:
+            return Generated(found.tokens, found.lengths, found.log_probabilities, attention)
+        seen = None if attention is None else attention[0]
+        return Generated(found.tokens[0], found.lengths[0], found.log_probabilities[0], seen)
+
+    def _search(
+        self, encoded: _Encoded, search: decoding.Search, generator: np.random.Generator | None
+    ) -> decoding.Decoded:
+        seen = encoded.repeated(search.beam_size)
+
+        def step(tokens: Array, states: _States) -> tuple[Array, _States]:
+            said = self._decode(tokens[None], seen, states, None)
+            return _log_softmax(said.outputs[0]), said.states
+
+        def select(states: _States, rows: Array) -> _States:
+            return tuple(_each(state, lambda q: q[rows]) for state in states)
+
+        return decoding.search_tokens(
+            search,
+            step,
+            seen.states,
+            select,
+            batch=len(encoded.states[0].h),
+            start_token=cast(int, self.network.start_token),
+            end_token=self.network.end_token,
+            generator=generator,
+        )
+
+    def _write_numbers(
+        self, encoded: _Encoded, max_steps: int, start: ArrayLike | None, *, return_attention: bool
+    ) -> Generated:
+        """Free running: every output is the next input."""
+        states, batch = encoded.states, len(encoded.states[0].h)
+        steps: list[_Step] = []
+        given = self._start(start, batch)
+        for _ in range(max_steps):
+            steps.append(self._decode(given[None], encoded, states, None))
+            given, states = steps[-1].outputs[0], steps[-1].states
+        weights = [step.attention for step in steps if return_attention and step.attention is not None]
+        outputs = np.concatenate([step.outputs for step in steps])
+        lengths = np.full(batch, max_steps, np.int64)
+        return Generated(outputs, lengths, None, np.concatenate(weights) if weights else None)
+
+    def _attention(self, encoded: _Encoded, tokens: Array, lengths: Array) -> Any:
+        """The weights under teacher forcing on what was written: those of the search, in one pass."""
+        return self._decode(self._shifted(tokens, None), encoded, encoded.states, lengths).attention
+
+    def _encode(self, owner: str, source: ArrayLike, lengths: Lengths | None) -> _Encoded:
+        spec, name = self.network, f"{owner}: source"
+        perceptron = isinstance(spec.encoder, MLPSpec)
+        x = checked_sequence(name, source, spec.source, spec.encoder.input_size, dtype=self.dtype, steps=not perceptron)
+        if isinstance(spec.encoder, MLPSpec):
+            if lengths is not None:
+                raise ArgumentError(
+                    f"{owner}: lengths belong to a recurrent encoder (got a perceptron); leave them out"
+                )
+            return _Encoded(self._first_states([self._perceptron(spec.encoder, self._into("source", x, None))]))
+        ends = checked_ends(name, lengths, x)
+        x = self._into("source", x, ends)
+        tape = stack_forward(spec.encoder, self._part("encoder"), x, lengths=ends, forward=kernels.forward)
+        last = [[state[part] for state in tape.final] for part in range(len(state_sizes(spec.encoder)))]
+        first = self._first_states([np.concatenate(cast("list[Array]", part), axis=1) for part in last], tape.final)
+        if spec.attention is None:
+            return _Encoded(first)
+        return _Encoded(first, tape.y, attention_keys(self._attention_weights(), tape.y), ends)
+
+    def _first_states(self, parts: list[Array], states: _States = ()) -> _States:
+        """The decoder's first states from the encoder's last: as they are, or mapped."""
+        spec = self.network
+        if not spec.maps_state:
+            return states
+        mapped, first = self._linear("bridge", np.concatenate(parts, axis=1)), list[list[Array]]()
+        for size in state_sizes(spec.decoder).values():
+            count = spec.decoder.num_layers * size
+            part, mapped = mapped[:, :count], mapped[:, count:]
+            first.append(np.split(part, spec.decoder.num_layers, axis=1))
+        return tuple(State(*of_layer) for of_layer in zip(*first, strict=True))
+
+    def _decode(self, inputs: Array, encoded: _Encoded, states: _States, lengths: Array | None) -> _Step:
+        """Steps of the decoder on the outputs before each, ``[T, B]`` or ``[T, B, K]``."""
+        spec, x = self.network, self._into("target", inputs, lengths)
+        tape = stack_forward(spec.decoder, self._part("decoder"), x, states, lengths=lengths, forward=kernels.forward)
+        features, a = tape.y, None
+        if encoded.memory is not None:
+            seen = attention_forward(
+                self._attention_weights(), features, encoded.memory, keys=encoded.keys, lengths=encoded.lengths
+            )
+            context, a = before_the_end(lengths, seen.context), before_the_end(lengths, seen.a)
+            features = np.concatenate([features, context], axis=2)
+        outputs = self._linear("head", features.reshape(-1, spec.head_size))
+        return _Step(outputs.reshape(*features.shape[:2], spec.output_size), tape.final, a)
+
+    def _into(self, name: Literal["source", "target"], values: Array, lengths: Array | None) -> Array:
+        """Through the embedding or the linear map."""
+        spec = getattr(self.network, name)
+        values = before_the_end(lengths, values)
+        if isinstance(spec, EmbeddingSpec):
+            return self.weights[f"{name}.weight"][checked_tokens(name, values, spec.num_embeddings)]
+        if spec is None:
+            return values
+        return self._linear(name, values.reshape(-1, values.shape[-1])).reshape(*values.shape[:-1], -1)
+
+    def _shifted(self, target: Array, start: ArrayLike | None) -> Array:
+        """The target one step later, behind the start token or numbers."""
+        token = self.network.start_token
+        first = self._start(start, target.shape[1]) if token is None else np.full(target.shape[1:], token, np.int64)
+        return np.concatenate([first[None], target[:-1]])
+
+    def _start(self, start: ArrayLike | None, batch: int) -> Array:
+        size = self.network.output_size
+        if start is None:
+            return np.zeros((batch, size), self.dtype)
+        given = checked_sequence("start", start, None, size, dtype=self.dtype, steps=False)
+        if len(given) != batch:
+            raise ArgumentError(f"start must have a row for each of the {batch} sources (got {len(given)})")
+        return given
+
+    def _perceptron(self, spec: MLPSpec, x: Array) -> Array:
+        tensors = self._part("encoder")
+        for layer in range(len(spec.hidden_sizes)):
+            W, b = tensors[f"weight_l{layer}"], tensors.get(f"bias_l{layer}")
+            x = kernels.dense_forward(Layer(W=W, b=b, activation=spec.activation), x)
+        return x
+
+    def _linear(self, name: str, x: Array) -> Array:
+        layer = Layer(W=self.weights[f"{name}.weight"], b=self.weights[f"{name}.bias"], activation="identity")
+        return kernels.dense_forward(layer, x)
+
+    def _attention_weights(self) -> Attention:
+        of = self._part("attention")
+        return Attention(W_q=of["weight_query"], W_k=of["weight_key"], v=of["weight_score"])
+
+    def _part(self, name: str) -> dict[str, Array]:
+        """The tensors of one part by the names they have in it."""
+        prefix = f"{name}."
+        return {key.removeprefix(prefix): q for key, q in self.weights.items() if key.startswith(prefix)}
+
+
+def _refuse_start(owner: str, start: ArrayLike | None) -> None:
+    if start is not None:
+        raise ArgumentError(f"{owner}: start belongs to a target of numbers; tokens begin with start_token")
+
+
+def _each(state: State, change: Callable[[Array], Array]) -> State:
+    """The state with every part that it has changed."""
+    h, c, r = state
+    return State(change(h), None if c is None else change(c), None if r is None else change(r))
+
+
+def _log_softmax(scores: Array) -> Array:
+    wide = scores.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
