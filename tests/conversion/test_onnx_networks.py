@@ -44,6 +44,14 @@ def test_onnx_runtime_gives_the_runtimes_numbers(name: str, readout: str, bidire
         close(found, ours.predict(x, lengths=lengths), "onnx_runtime_float32")
 
 
+def test_a_learned_state_is_kept(tmp_path: Path) -> None:
+    spec = _network(num_layers=2, learned_state=True)
+    ours, session = _model(tmp_path / "model", spec), Session(network_model(spec, weights_of(spec)))
+    for batch in (1, 3):
+        x = noise(5, batch, 4)
+        close(session(input=x)["output"], ours.predict(x), "onnx_runtime_float32")
+
+
 @pytest.mark.parametrize("readout", list(READOUTS))
 def test_batch_first_turns_input_and_steps(readout: str) -> None:
     spec = _network(readout=readout, bidirectional=True)

@@ -54,10 +54,11 @@ def export_onnx(
     and outputs of the module, ``input`` and ``output, h_n, c_n``; a network has ``input`` and ``output``.
 
     Args:
-        module: a layer, whose ``batch_first`` the file shares, or a network.
+        module: a layer, whose ``batch_first`` and ``batch_first_states`` the file shares, or a network.
         path: the file; what was there is replaced when all is written and checked.
         lengths: whether the graph takes ``lengths``, int64 ``[B]``: the valid steps of each sequence.
-        initial_state: whether it takes ``h_0`` (and ``c_0``), ``[layers x directions, B, H]``; zero without.
+        initial_state: whether it takes ``h_0`` (and ``c_0``), ``[layers x directions, B, H]``; without, it begins with
+            zeros, or with the state that the module learned.
         dtype: what the weights are rounded to on the way, ``"float32"`` or ``"float64"``; their own where None.
             ONNX Runtime runs these operators in float32 alone.
 
@@ -73,7 +74,7 @@ def export_onnx(
         model = onnx_export.network_model(given.spec, _arrays(given, given.state_dict()), **options)
     elif isinstance(given, (LSTM, RNN)):
         weights = {name: cast(Tensor, getattr(given, name)) for name in module_shapes(given.spec)}
-        options["batch_first"] = given.batch_first
+        options |= {"batch_first": given.batch_first, "batch_first_states": given.batch_first_states}
         model = onnx_export.layer_model(given.spec, _arrays(given, weights), **options)
     else:
         raise ArgumentTypeError(
