@@ -22,6 +22,8 @@ TOLERANCES: dict[str, float] = {
     "nn_kernels_float32": 2e-5,
     # nn: the same with layer norm over as few as two units, whose difference is divided by itself.
     "nn_kernels_layer_norm_float32": 5e-4,
+    # nn: Keras on torch, forward and every gradient, in float32; in float64 too, whose products Keras makes in float32.
+    "nn_keras": 5e-6,
     # nn: half precision keeps 8 (bfloat16) or 11 bits.
     "nn_half": 5e-2,
     # nn: cuDNN's float32, which may use TF32.

@@ -1,6 +1,9 @@
 """Torch modules over the compiled kernels: ``LSTM``, ``RNN``, ``MLP`` and whole networks."""
 
+from peephole.conversion.keras_weights import lengths_from_mask
 from peephole.nn.initialisation import initialise
+from peephole.nn.keras_layers import from_keras, to_keras
+from peephole.nn.layer_file import load_layer, save_layer
 from peephole.nn.lstm import LSTM, States
 from peephole.nn.mlp import MLP
 from peephole.nn.network import Network
@@ -20,7 +23,12 @@ __all__ = [
     "Network",
     "States",
     "export_onnx",
+    "from_keras",
     "initialise",
+    "lengths_from_mask",
+    "load_layer",
     "load_onnx",
     "onnx_translations",
+    "save_layer",
+    "to_keras",
 ]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from peephole.kernels import native
+from peephole.kernels import native, native_available
 from peephole.spec import CellSpec
 
 KERNEL_DTYPES: Mapping[torch.dtype, native.Dtype] = {torch.float32: "float32", torch.float64: "float64"}
@@ -151,7 +151,7 @@ def draw_mask(
     if torch.compiler.is_compiling():  # which sees through torch's own draw alone
         return mask.bernoulli_(probability).mul_(value)
     dtype = KERNEL_DTYPES.get(like.dtype)
-    if dtype is None or not like.is_cpu or not native.native_available():
+    if dtype is None or not like.is_cpu or not native_available():
         return mask.bernoulli_(probability, generator=generator).mul_(value)
     seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
     native.draw_mask(dtype, mask.data_ptr(), mask.numel(), seed=seed, probability=probability, value=value)
