@@ -26,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 
 from peephole.artifact import Array
+from peephole.conversion.checks import misfit
 from peephole.conversion.onnx_graph import Graph, Shape
 from peephole.conversion.onnx_operator import check_expressible, refused_fields
 from peephole.conversion.onnx_stack import Ended, Given, Layout, begin, run, side_by_side, state_outputs, turned
@@ -156,12 +157,9 @@ def _check_network(spec: NetworkSpec) -> None:
 
 
 def _check_weights(weights: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    if weights.keys() != shapes.keys():
-        missing, extra = sorted(shapes.keys() - weights.keys()), sorted(weights.keys() - shapes.keys())
-        raise ArgumentError(f"{_OWNER}: weights must be those of the spec (missing {missing}, not in it {extra})")
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ArgumentError(f"{_OWNER}: {name} must have the shape {list(shape)} (got {list(weights[name].shape)})")
+    problem = misfit(weights, shapes)
+    if problem:
+        raise ArgumentError(f"{_OWNER}: the weights must be those of the spec: {problem}")
 
 
 def _dtype(weights: Mapping[str, Array], wanted: Dtype | None) -> np.dtype[Any]:

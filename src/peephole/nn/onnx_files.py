@@ -13,10 +13,10 @@ from torch import Tensor
 
 from peephole.conversion import onnx_export, onnx_graph, onnx_import
 from peephole.errors import ArgumentTypeError
+from peephole.nn.building import build_layer, tensors_of
 from peephole.nn.lstm import LSTM
 from peephole.nn.network import Network
 from peephole.nn.rnn import RNN
-from peephole.spec import RecurrentSpec
 from peephole.weights import module_shapes
 
 
@@ -73,7 +73,7 @@ def export_onnx(
     if isinstance(given, Network):
         model = onnx_export.network_model(given.spec, _arrays(given, given.state_dict()), **options)
     elif isinstance(given, (LSTM, RNN)):
-        weights = {name: cast(Tensor, getattr(given, name)) for name in module_shapes(given.spec)}
+        weights = tensors_of(given, module_shapes(given.spec))
         options |= {"batch_first": given.batch_first, "batch_first_states": given.batch_first_states}
         model = onnx_export.layer_model(given.spec, _arrays(given, weights), **options)
     else:
@@ -118,10 +118,8 @@ def _arrays(module: torch.nn.Module, weights: Mapping[str, Tensor]) -> dict[str,
 
 
 def _loaded(found: onnx_import.OnnxLayer) -> LoadedLayer:
-    layer = _module(found.spec, batch_first=found.batch_first, dtype=_tensor(found.weights["weight_ih_l0"]).dtype)
-    with torch.no_grad():
-        for name, array in found.weights.items():
-            layer.get_parameter(name).copy_(_tensor(array))
+    tensors = {name: _tensor(array) for name, array in found.weights.items()}
+    layer = build_layer(found.spec, tensors, {"batch_first": found.batch_first})
     state = None if found.state is None else tuple(_tensor(part) for part in found.state)
     return LoadedLayer(
         layer=layer,
@@ -133,17 +131,3 @@ def _loaded(found: onnx_import.OnnxLayer) -> LoadedLayer:
 
 def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
     return torch.as_tensor(array.copy())
-
-
-def _module(spec: RecurrentSpec, *, batch_first: bool, dtype: torch.dtype) -> LSTM | RNN:
-    kind = RNN if spec.cell.cell == "rnn" else LSTM
-    return kind(
-        spec.input_size,
-        spec.hidden_size,
-        spec.num_layers,
-        bias=spec.bias,
-        batch_first=batch_first,
-        bidirectional=spec.bidirectional,
-        dtype=dtype,
-        variant=spec.cell,
-    )
