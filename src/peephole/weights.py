@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from peephole.spec import CellSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import CellSpec, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
 
 MODULE_NAMES: Mapping[str, tuple[str, ...]] = {
     "W": ("weight_ih",),
@@ -142,10 +142,20 @@ def mlp_shapes(spec: MLPSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def input_shapes(spec: EmbeddingSpec | LinearSpec | None) -> dict[str, tuple[int, ...]]:
+    """Every parameter of what a network begins with: ``weight``, one row a number, or ``weight`` and ``bias``."""
+    if spec is None:
+        return {}
+    if isinstance(spec, EmbeddingSpec):
+        return {"weight": (spec.num_embeddings, spec.embedding_dim)}
+    return {"weight": (spec.output_size, spec.input_size), "bias": (spec.output_size,)}
+
+
 def network_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a network by the name it has in an artifact: ``body.*``, ``head.weight``, ``head.bias``."""
+    """Every tensor of a network by the name it has in an artifact: ``input.*``, ``body.*``, ``head.*``, in order."""
     body = mlp_shapes(spec.body) if isinstance(spec.body, MLPSpec) else module_shapes(spec.body)
     return {
+        **{f"input.{name}": shape for name, shape in input_shapes(spec.input).items()},
         **{f"body.{name}": shape for name, shape in body.items()},
         "head.weight": (spec.output_size, spec.body.feature_size),
         "head.bias": (spec.output_size,),

@@ -97,7 +97,7 @@ def test_a_cell_goes_to_keras_and_back_or_is_refused_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("option", ["residual", "learned_state"])
 def test_a_stack_that_keras_has_not_is_refused_by_name(option: str) -> None:
-    spec = dataclasses.replace(stack(), **{option: True})
+    spec = dataclasses.replace(stack(), num_layers=2, **{option: True})
     with pytest.raises(ArgumentError, match=f"to_keras: Keras' LSTM cannot express {option}"):
         to_keras(spec, arrays_of(spec))
 

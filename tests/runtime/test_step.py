@@ -16,7 +16,7 @@ from peephole.errors import ArgumentError, BackendError
 from peephole.kernels import core
 from peephole.kernels.stepper import DenseLayer, Stepper
 from peephole.runtime import Stream
-from tests.runtime.models import STREAMABLE, model, recurrent
+from tests.runtime.models import STREAMABLE, VOCABULARY, model, recurrent
 from tests.tolerances import TOLERANCES
 
 needs_core = pytest.mark.skipif(not kernels.native_available(), reason="needs the compiled core")
@@ -31,8 +31,11 @@ def own_isa() -> Iterator[None]:
         core.force_isa(None)
 
 
-def inputs(stream: Stream, dtype: str) -> Array:
-    return np.random.default_rng(3).normal(size=(STEPS, *stream._x.shape)).astype(dtype)  # pyright: ignore[reportPrivateUsage]
+def inputs(stream: Stream, dtype: str) -> Any:
+    place = stream._x  # pyright: ignore[reportPrivateUsage]
+    random, shape = np.random.default_rng(3), (STEPS, *place.shape)
+    whole = place.dtype == np.int64
+    return random.integers(VOCABULARY, size=shape) if whole else random.normal(size=shape).astype(dtype)
 
 
 def copied(stream: Stream, xs: Array) -> Array:

@@ -1,9 +1,11 @@
-"""Stacked and bidirectional networks, made of single cells (001, 002 Fig. 5.1).
+"""Stacked, bidirectional and residual networks, made of single cells (001, 002 Fig. 5.1).
 
 Stacked: the ``h`` of one layer is the ``x`` of the next. Bidirectional: a second cell runs from the last valid step
-of each row to the first, and the features of both stand side by side. The cell's own passes are arguments, so that
-the equations here and the compiled kernels are composed by the same lines. The state before the first step is zero,
-given, or learned: one for all rows, whose gradient is then the sum over the rows.
+of each row to the first, and the features of both stand side by side. Residual: where a layer has as many features
+out as in, its input is added, ``xˡ⁺¹ = hˡ + xˡ``, and the error goes back both ways, ``dxˡ = dx(dhˡ) + dxˡ⁺¹`` (He et
+al. 2016). The state before the first step is zero, given, or learned: one for all rows, whose gradient is then the sum
+over the rows. The cell's own passes are arguments, so that the equations here and the compiled kernels are composed by
+the same lines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ from peephole.equations import recurrence
 from peephole.equations.activations import Array
 from peephole.equations.passes import CellBackward, CellForward
 from peephole.equations.state import Masks, State, Tape
-from peephole.shapes import Float, Int
+from peephole.shapes import Bool, Float, Int
 from peephole.spec import RecurrentSpec
 from peephole.weights import MODULE_NAMES, STATE_NAMES, cell_weights, learned_state, suffix
 
@@ -24,7 +26,8 @@ from peephole.weights import MODULE_NAMES, STATE_NAMES, cell_weights, learned_st
 class StackTape:
     """What a stack leaves behind: ``y`` ``[T, B, feature_size]`` and the tape of every layer and direction.
 
-    ``starts_learned`` says whether it began with its learned state.
+    ``y`` is the ``h`` of the last layer, with its input added where the stack is residual; ``starts_learned`` says
+    whether it began with its learned state.
     """
 
     y: Array
@@ -44,6 +47,11 @@ class StackGradients:
     x: Array
     initial: tuple[State, ...]
     weights: dict[str, Array]
+
+
+def valid_steps(lengths: Int[np.ndarray, " B"], steps: int) -> Bool[np.ndarray, "T B 1"]:
+    """Which steps of each row lie within its length."""
+    return (np.arange(steps)[:, None] < lengths)[:, :, None]
 
 
 def stack_forward(
@@ -69,6 +77,8 @@ def stack_forward(
         forward: the cell's forward pass.
     """
     tapes: list[Tape] = []
+    if spec.residual and lengths is not None:
+        x = np.where(valid_steps(lengths, len(x)), x, 0)  # what is added beyond a row's length is 0 like h there
     for layer in range(spec.num_layers):
         outputs: list[Array] = []
         for direction in range(spec.num_directions):
@@ -85,7 +95,8 @@ def stack_forward(
             )
             tapes.append(tape)
             outputs.append(tape.y)
-        x = np.concatenate(outputs, axis=2)
+        h = np.concatenate(outputs, axis=2)
+        x = h + x if spec.adds_input(layer) else h
     return StackTape(y=x, cells=tuple(tapes), starts_learned=states is None and spec.learned_state)
 
 
@@ -119,9 +130,12 @@ def stack_backward(
     gradients: dict[str, Array] = {}
     initial = [tape.initial for tape in tape.cells]
     D = spec.num_directions
+    if spec.residual:
+        dy = np.where(valid_steps(tape.cells[0].lengths, len(dy)), dy, 0)
     for layer in reversed(range(spec.num_layers)):
         d_outputs = np.split(dy, D, axis=2)
-        dy = np.zeros_like(tape.cells[layer * D].x)
+        if not spec.adds_input(layer):
+            dy = np.zeros_like(tape.cells[layer * D].x)
         for direction in range(D):
             index = layer * D + direction
             weights = cell_weights(tensors, spec, layer, direction)

@@ -93,6 +93,9 @@ class LSTM(Recurrent):
         learned_state: wherever no ``hx`` is given, the state before the first step is a parameter of each layer and
             direction (``h_0_l0``, ``c_0_l0`` …) that begins at zero.
         batch_first_states: ``hx`` and the final states are ``[B, layers x directions, size]``.
+        residual: the input of a layer is added to its output where both have the same size: in all layers but the
+            first, and in the first too where ``input_size`` is that of the output. ``dropout`` comes after the
+            addition. The states are the cells' own, without what is added.
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -133,6 +136,7 @@ class LSTM(Recurrent):
         chrono: float | None = None,
         learned_state: bool = False,
         batch_first_states: bool = False,
+        residual: bool = False,
     ) -> None:
         spec = choose_stack(
             "LSTM",
@@ -161,6 +165,7 @@ class LSTM(Recurrent):
             bias=bias,
             bidirectional=bidirectional,
             learned_state=learned_state,
+            residual=residual,
         )
         super().__init__(
             spec,

@@ -55,6 +55,8 @@ class RNN(Recurrent):
         learned_state: wherever no ``hx`` is given, the state before the first step is a parameter of each layer and
             direction (``h_0_l0`` …) that begins at zero.
         batch_first_states: ``hx`` and the final states are ``[B, layers x directions, size]``.
+        residual: the input of a layer is added to its output where both have the same size; as in
+            :class:`~peephole.nn.LSTM`.
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -82,6 +84,7 @@ class RNN(Recurrent):
         init: str = "torch",
         learned_state: bool = False,
         batch_first_states: bool = False,
+        residual: bool = False,
     ) -> None:
         if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
             raise ArgumentError(f"RNN: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
@@ -101,6 +104,7 @@ class RNN(Recurrent):
             bias=bias,
             bidirectional=bidirectional,
             learned_state=learned_state,
+            residual=residual,
         )
         super().__init__(
             spec,

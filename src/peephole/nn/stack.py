@@ -9,7 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from peephole.nn.cell import CellEngine, CellInputs, CellMasks, CellRun, CellState, draw_mask, draw_masks
+from peephole.nn.cell import (
+    CellEngine,
+    CellInputs,
+    CellMasks,
+    CellRun,
+    CellState,
+    draw_mask,
+    draw_masks,
+    valid_steps,
+)
 from peephole.spec import RecurrentSpec
 from peephole.weights import MODULE_NAMES, cell_shapes, cells, suffix
 
@@ -18,7 +27,8 @@ class StackRun(NamedTuple):
     """What a stack gives.
 
     Attributes:
-        output: ``[T, B, D·P]``, ``h`` of the last layer, directions side by side.
+        output: ``[T, B, D·P]``, ``h`` of the last layer, directions side by side; with its input added where the stack
+            is residual.
         final: one state per layer and direction, in torch's order.
         runs: everything of each layer and direction, in the same order.
     """
@@ -43,6 +53,9 @@ def run_stack(
 ) -> StackRun:
     """Run a stack of recurrent layers.
 
+    Dropout comes between the layers, after the addition where the stack is residual: a layer's input is dropped both as
+    what the layer sees and as what is added to its output.
+
     Args:
         spec: the stack.
         weights: the parameters by letter of every layer and direction, in torch's order (:func:`cell_names`).
@@ -56,6 +69,8 @@ def run_stack(
         generator: what masks and dropout are drawn from; ``None`` for torch's own.
     """
     runs: list[CellRun] = []
+    if spec.residual and lengths is not None:
+        x = x.masked_fill(~valid_steps(lengths, x.shape[0], x.device), 0)  # the padding is added to h, which is 0 there
     for layer in range(spec.num_layers):
         if layer > 0:
             x = _dropout(x, dropout, generator) if training and dropout else x
@@ -69,7 +84,8 @@ def run_stack(
             )
         beside = engine(work)
         runs.extend(beside)
-        x = _beside([run.y for run in beside])
+        h = _beside([run.y for run in beside])
+        x = h + x if spec.adds_input(layer) else h
     return StackRun(x, [run.final for run in runs], runs)
 
 

@@ -55,6 +55,7 @@ def choose_stack(
     bias: bool,
     bidirectional: bool,
     learned_state: bool,
+    residual: bool,
 ) -> RecurrentSpec:
     """The stack that a layer's arguments describe; each is checked, with the layer as the owner of the rule.
 
@@ -64,7 +65,8 @@ def choose_stack(
     """
     for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
         check_count(owner, name, value)
-    for name, value in (("bias", bias), ("bidirectional", bidirectional), ("learned_state", learned_state)):
+    switches = {"bias": bias, "bidirectional": bidirectional, "learned_state": learned_state, "residual": residual}
+    for name, value in switches.items():
         check_switch(owner, name, value)
     cell = choose_cell(owner, chosen, overrides)
     check_hidden_size(owner, cell, hidden_size)
@@ -73,9 +75,7 @@ def choose_stack(
         input_size=input_size,
         hidden_size=hidden_size,
         num_layers=num_layers,
-        bidirectional=bidirectional,
-        bias=bias,
-        learned_state=learned_state,
+        **switches,
     )
 
 
@@ -83,26 +83,22 @@ def describe(
     spec: RecurrentSpec, *, batch_first: bool, batch_first_states: bool, dropout: float, recipe: Recipe
 ) -> str:
     """The arguments of a layer that are not the default, as in ``torch.nn.LSTM``'s representation."""
+    arguments_and_defaults = {
+        "proj_size": (spec.cell.proj_size, 0),
+        "num_layers": (spec.num_layers, 1),
+        "bias": (spec.bias, True),
+        "batch_first": (batch_first, False),
+        "dropout": (dropout, 0.0),
+        "bidirectional": (spec.bidirectional, False),
+        "batch_first_states": (batch_first_states, False),
+        "learned_state": (spec.learned_state, False),
+        "residual": (spec.residual, False),
+        "init": (recipe.scheme, "torch"),
+        "forget_bias": (recipe.forget_bias, None),
+        "chrono": (recipe.chrono, None),
+    }
     parts = [f"{spec.input_size}, {spec.hidden_size}"]
-    if spec.cell.proj_size:
-        parts.append(f"proj_size={spec.cell.proj_size}")
-    if spec.num_layers != 1:
-        parts.append(f"num_layers={spec.num_layers}")
-    if not spec.bias:
-        parts.append("bias=False")
-    if batch_first:
-        parts.append("batch_first=True")
-    if dropout:
-        parts.append(f"dropout={dropout}")
-    if spec.bidirectional:
-        parts.append("bidirectional=True")
-    if batch_first_states:
-        parts.append("batch_first_states=True")
-    if spec.learned_state:
-        parts.append("learned_state=True")
-    for name, value in (("init", recipe.scheme), ("forget_bias", recipe.forget_bias), ("chrono", recipe.chrono)):
-        if value not in ("torch", None):
-            parts.append(f"{name}={value!r}")
+    parts += [f"{name}={value!r}" for name, (value, default) in arguments_and_defaults.items() if value != default]
     for field in dataclasses.fields(spec.cell):
         value: object = getattr(spec.cell, field.name)
         if field.name not in ("cell", "proj_size") and value != field.default:

@@ -11,6 +11,7 @@ import numpy as np
 from peephole.artifact import Array
 from peephole.equations.state import State
 from peephole.kernels import layout
+from peephole.runtime.running import Running
 from peephole.spec import NetworkSpec, RecurrentSpec
 from peephole.weights import learned_state
 
@@ -28,25 +29,30 @@ class Steps(ABC):
 
     Attributes:
         rows: ``B``, 1 for a single row.
-        x: where the input goes, ``[B, I]`` or ``[I]``.
+        x: where the input goes, ``[B, I]`` or ``[I]``; for an embedding int64, ``[B]`` or ``[]``.
         y: where the output comes, ``[B, K]`` or ``[K]``.
         state: the state, every layer stacked: ``h`` ``[L, B, P]``, ``c`` ``[L, B, H]``, ``r`` ``[L, B, G]``, without
             the parts that the cell has not; at first the learned state, or zeros. The ``h`` of a perceptron is empty.
+        running: the mean or maximum over the steps so far, where the head sees that.
     """
 
     rows: int
-    x: Array
+    x: np.ndarray[Any, Any]
     y: Array
     state: State
+    running: Running | None
 
     def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int | None) -> None:
         body, dtype = network.body, weights["head.weight"].dtype
         self.rows = 1 if batch is None else batch
         axes = () if batch is None else (batch,)
-        self.x = np.zeros((*axes, body.input_size), dtype)
+        size = network.input_size
+        self.x = np.zeros(axes, np.int64) if size is None else np.zeros((*axes, size), dtype)
         self.y = np.zeros((*axes, network.output_size), dtype)
         recurrent = isinstance(body, RecurrentSpec)
         self.state = _zero_state(body, self.rows, dtype) if recurrent else State(np.zeros((0, self.rows, 0), dtype))
+        readout, shape = network.readout, (*axes, body.feature_size)
+        self.running = Running(readout, shape, dtype) if readout in ("mean", "max") else None
         self._begin = _learned_state(body, weights) if recurrent else []
         self.reset()
         self.take: Callable[[object, object], bool] = _takes_nothing
@@ -54,13 +60,20 @@ class Steps(ABC):
         the own ones. False, and nothing has happened, for anything else."""
 
     def reset(self) -> None:
-        """Put the state back to what it was at first."""
+        """Put the state, and what is kept beside it, back to what it was at first."""
         for part in self.state:
             if part is not None:
                 part.fill(0)
         for layer, learned in enumerate(self._begin):
             for part, value in learned.items():
                 getattr(self.state, part)[layer] = value
+        for part in self.memory.values():
+            part.fill(0)
+
+    @property
+    def memory(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What is kept between steps beside the state, by name, to be read and written; all zeros at first."""
+        return {} if self.running is None else self.running.memory
 
     @abstractmethod
     def advance(self) -> None:
