@@ -11,7 +11,7 @@ import torch
 
 from peephole.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
 from peephole.nn import LSTM, MLP, RNN, Network, export_onnx, load_onnx
-from peephole.spec import NetworkSpec, RecurrentSpec, variant
+from peephole.spec import EmbeddingSpec, NetworkSpec, RecurrentSpec, variant
 from tests.conversion.sessions import Session
 from tests.nn.cases import close, layer, noise, state_of, tensors
 
@@ -102,6 +102,18 @@ def test_a_network_gives_its_numbers(readout: Any, lengths: list[int] | None, tm
     export_onnx(network, tmp_path / FILE, lengths=lengths is not None)
     x = noise(5, 3, 4, dtype=torch.float32)
     found = Session.of(tmp_path / FILE)(input=x, **({} if lengths is None else {"lengths": lengths}))["output"]
+    with torch.no_grad():
+        close(torch.as_tensor(found), network(x, lengths=lengths), "onnx_runtime_float32")
+
+
+@pytest.mark.parametrize("readout", ["mean", "every"])
+def test_a_network_of_whole_numbers_shares_its_layout(readout: Any, tmp_path: Path) -> None:
+    body = RecurrentSpec(cell=variant("coupled"), input_size=6, hidden_size=6, residual=True, learned_state=True)
+    entry = EmbeddingSpec(num_embeddings=9, embedding_dim=6)
+    network = Network(NetworkSpec(input=entry, body=body, output_size=3, readout=readout), batch_first=True).eval()
+    export_onnx(network, tmp_path / FILE, lengths=True)
+    x, lengths = torch.arange(15).reshape(3, 5) % 9, [5, 0, 3]
+    found = Session.of(tmp_path / FILE)(input=x, lengths=lengths)["output"]
     with torch.no_grad():
         close(torch.as_tensor(found), network(x, lengths=lengths), "onnx_runtime_float32")
 

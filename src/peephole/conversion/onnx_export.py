@@ -5,7 +5,8 @@ expressed. A model has these inputs and outputs, float32 or float64, ``[B, T, â€
 ``batch_first``:
 
 ==============  ==========================  ====================================================================
-input           ``[T, B, I]``               sequences, at least one of at least one step (a perceptron: ``[B, I]``)
+input           ``[T, B, I]``               sequences, at least one of at least one step
+input           ``[T, B]`` int64            for an embedding, whole numbers from 0 to ``num_embeddings - 1``
 lengths         ``[B]`` int64               with ``lengths``: valid steps of each sequence, 0 to ``T``
 h_0, c_0        ``[layers x dirs, B, H]``   with ``initial_state``: the state before the first step
 output          ``[T, B, dirsÂ·H]``          a layer's; 0 behind the end of a sequence
@@ -13,15 +14,17 @@ output          ``[B, K]``, ``[T, B, K]``   a network's, as its readout says
 h_n, c_n        ``[layers x dirs, B, H]``   the state after the last valid step (a network's: with ``initial_state``)
 ==============  ==========================  ====================================================================
 
-Without ``initial_state`` a stack begins with zeros, or with the state that it learned.
+Without ``initial_state`` a stack begins with zeros, or with the state that it learned. A network whose body is a
+perceptron takes samples without time, ``[B, I]`` (``[B]``), unless its readout, ``lengths`` or ``batch_first`` speak of
+time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -29,15 +32,32 @@ from peephole.artifact import Array
 from peephole.conversion.checks import misfit
 from peephole.conversion.onnx_graph import Graph, Shape
 from peephole.conversion.onnx_operator import check_expressible, refused_fields
-from peephole.conversion.onnx_stack import Ended, Given, Layout, begin, run, side_by_side, state_outputs, turned
+from peephole.conversion.onnx_readout import READOUTS
+from peephole.conversion.onnx_stack import (
+    Layout,
+    begin,
+    linear,
+    run,
+    samples,
+    sequences,
+    state_outputs,
+    without_padding,
+)
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.spec import Activation, MLPSpec, NetworkSpec, RecurrentSpec, to_dict
+from peephole.spec import Activation, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec, to_dict
 from peephole.weights import module_shapes, network_shapes
 
 Dtype = Literal["float32", "float64"]
 _OWNER = "export_onnx"
-_NETWORK_FIELDS = frozenset({"body", "output_size", "readout"})
-_MLP_FIELDS = frozenset({"kind", "input_size", "hidden_sizes", "activation", "bias"})
+_BODY = "body."
+_NETWORK_FIELDS = frozenset({"input", "body", "output_size", "readout"})
+_PART_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
+    {
+        EmbeddingSpec: frozenset({"kind", "num_embeddings", "embedding_dim"}),
+        LinearSpec: frozenset({"kind", "input_size", "output_size"}),
+        MLPSpec: frozenset({"kind", "input_size", "hidden_sizes", "activation", "bias"}),
+    }
+)
 _NODE_OF: Mapping[Activation, str | None] = MappingProxyType(
     {"tanh": "Tanh", "logistic": "Sigmoid", "relu": "Relu", "identity": None}
 )
@@ -76,11 +96,11 @@ def layer_model(
     _check_weights(weights, module_shapes(spec))
     graph = Graph(_OWNER, _dtype(weights, dtype))
     layout = Layout(batch_first, batch_first_states)
-    ended = run(graph, spec, weights, begin(graph, spec, weights, layout, lengths=lengths, initial_state=initial_state))
-    output = side_by_side(graph, spec, ended.raw, "features")
-    if batch_first:
-        output = turned(graph, output, "batch_first")
-    graph.output("output", output, [*layout.steps, spec.feature_size])
+    given = sequences(graph, layout, spec.input_size, weights, lengths=lengths)
+    given = begin(graph, spec, weights, given, layout, initial_state=initial_state)
+    ended = run(graph, spec, weights, given)
+    output, axes = READOUTS["every"](graph, ended.features, given, layout)
+    graph.output("output", output, [*axes, spec.feature_size])
     state_outputs(graph, spec, ended, layout)
     return graph.model("peephole", {"peephole.layer": json.dumps(to_dict(spec))})
 
@@ -111,29 +131,17 @@ def network_model(
         An ``onnx.ModelProto`` with the output ``output``.
 
     Raises:
-        ArgumentError: for what ONNX cannot express, by name, weights that do not fit the spec, or ``lengths``,
-            ``initial_state`` or ``batch_first`` of a perceptron.
+        ArgumentError: for what ONNX cannot express, by name, weights that do not fit the spec, or ``initial_state`` of
+            a perceptron.
         ArgumentTypeError: for weights that are neither float32 nor float64.
         MissingDependencyError: where ``onnx`` is not installed.
     """
     _check_network(spec)
     _check_weights(weights, network_shapes(spec))
     graph = Graph(_OWNER, _dtype(weights, dtype))
-    body, asked = spec.body, {"lengths": lengths, "initial_state": initial_state, "batch_first": batch_first}
-    if isinstance(body, MLPSpec):
-        wrong = [name for name, value in asked.items() if value]
-        if wrong:
-            raise ArgumentError(f"{_OWNER}: {wrong[0]} belongs to a recurrent body (got an MLP); leave it out")
-        features = _perceptron(graph, body, weights, graph.input("input", ["batch", body.input_size]))
-        graph.output("output", _head(graph, weights, features), ["batch", spec.output_size])
-    else:
-        layout, prefix = Layout(batch_first), "body."
-        given = begin(graph, body, weights, layout, lengths=lengths, initial_state=initial_state, prefix=prefix)
-        ended = run(graph, body, weights, given, prefix=prefix)
-        features, axes = READOUTS[spec.readout](graph, body, ended, given, layout)
-        graph.output("output", _head(graph, weights, features), [*axes, spec.output_size])
-        if initial_state:
-            state_outputs(graph, body, ended, layout)
+    options = {"lengths": lengths, "initial_state": initial_state}
+    write = _over_a_stack if isinstance(spec.body, RecurrentSpec) else _over_a_perceptron
+    write(graph, spec, weights, Layout(batch_first), **options)
     metadata = {"peephole.network": json.dumps(to_dict(spec))}
     if task is not None:
         metadata["peephole.task"] = json.dumps(dict(task))
@@ -144,8 +152,9 @@ def _check_network(spec: NetworkSpec) -> None:
     found = refused_fields(spec, _NETWORK_FIELDS, {})
     if spec.readout not in READOUTS:
         found["readout"] = f"the export knows {', '.join(READOUTS)}"
-    if isinstance(spec.body, MLPSpec):
-        found |= refused_fields(spec.body, _MLP_FIELDS, {})
+    for part in (spec.input, spec.body):
+        if isinstance(part, tuple(_PART_FIELDS)):
+            found |= refused_fields(part, _PART_FIELDS[type(part)], {})
     if found:
         told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
         raise ArgumentError(
@@ -173,45 +182,44 @@ def _dtype(weights: Mapping[str, Array], wanted: Dtype | None) -> np.dtype[Any]:
     return np.dtype(wanted or found[0])
 
 
-def _every(graph: Graph, spec: RecurrentSpec, ended: Ended, given: Given, layout: Layout) -> tuple[str, Shape]:
-    """The features of every step."""
-    features = side_by_side(graph, spec, ended.raw, "features")
-    return turned(graph, features, "batch_first") if layout.batch_first else features, layout.steps
+def _over_a_stack(
+    graph: Graph, spec: NetworkSpec, weights: Mapping[str, Array], layout: Layout, *, lengths: bool, initial_state: bool
+) -> None:
+    """The graph of a network with a recurrent body."""
+    body = cast(RecurrentSpec, spec.body)
+    given = sequences(graph, layout, spec.input or body.input_size, weights, lengths=lengths)
+    given = begin(graph, body, weights, given, layout, initial_state=initial_state, prefix=_BODY)
+    ended = run(graph, body, weights, given, prefix=_BODY)
+    _head(graph, spec, weights, *READOUTS[spec.readout](graph, ended.features, given, layout))
+    if initial_state:
+        state_outputs(graph, body, ended, layout)
 
 
-def _last(graph: Graph, spec: RecurrentSpec, ended: Ended, given: Given, layout: Layout) -> tuple[str, Shape]:
-    """The features of each sequence's last valid step; step 0 of an empty one, which is 0."""
-    features = side_by_side(graph, spec, ended.raw, "features")
-    if given.lengths is None:
-        last = graph.node("Gather", [features, graph.constant("last_step", -1)], ["last"], {"axis": 0})
-        return last, ["batch"]
-    before = graph.node("Sub", [given.lengths, graph.constant("one", 1)], ["length_less_one"])
-    at = graph.node("Max", [before, graph.constant("nothing", 0)], ["last_step"])
-    at = graph.node("Unsqueeze", [at, graph.constant("last_axis", [1])], ["last_steps"])
-    by_sequence = turned(graph, features, "by_sequence")
-    return graph.node("GatherND", [by_sequence, at], ["last"], {"batch_dims": 1}), ["batch"]
-
-
-READOUTS: Mapping[str, Callable[[Graph, RecurrentSpec, Ended, Given, Layout], tuple[str, Shape]]] = MappingProxyType(
-    {"last": _last, "every": _every}
-)
-"""What the head sees, by the name of the readout: its features, and the axes before them."""
+def _over_a_perceptron(
+    graph: Graph, spec: NetworkSpec, weights: Mapping[str, Array], layout: Layout, *, lengths: bool, initial_state: bool
+) -> None:
+    """The graph of a network with a perceptron as its body, which sees each step by itself."""
+    body = cast(MLPSpec, spec.body)
+    if initial_state:
+        raise ArgumentError(f"{_OWNER}: initial_state belongs to a recurrent body (got an MLP); leave it out")
+    entry = spec.input or body.input_size
+    if not (lengths or layout.batch_first or spec.readout != "last"):
+        _head(graph, spec, weights, _perceptron(graph, body, weights, samples(graph, entry, weights)), ["batch"])
+        return
+    given = sequences(graph, layout, entry, weights, lengths=lengths)
+    features = without_padding(graph, given, _perceptron(graph, body, weights, given.x), "features")
+    _head(graph, spec, weights, *READOUTS[spec.readout](graph, features, given, layout))
 
 
 def _perceptron(graph: Graph, spec: MLPSpec, weights: Mapping[str, Array], x: str) -> str:
     for layer in range(len(spec.hidden_sizes)):
-        bias = weights[f"body.bias_l{layer}"] if spec.bias else None
-        x = _linear(graph, x, weights[f"body.weight_l{layer}"], bias, f"l{layer}")
+        bias = weights[f"{_BODY}bias_l{layer}"] if spec.bias else None
+        x = linear(graph, x, weights[f"{_BODY}weight_l{layer}"], bias, f"l{layer}")
         activation = _NODE_OF[spec.activation]
         x = x if activation is None else graph.node(activation, [x], [f"y_l{layer}"])
     return x
 
 
-def _head(graph: Graph, weights: Mapping[str, Array], features: str) -> str:
-    return _linear(graph, features, weights["head.weight"], weights["head.bias"], "head")
-
-
-def _linear(graph: Graph, x: str, weight: Array, bias: Array | None, name: str) -> str:
-    """``W x + b`` over the last axis."""
-    z = graph.node("MatMul", [x, graph.constant(f"weight_{name}", weight.T)], [f"product_{name}"])
-    return z if bias is None else graph.node("Add", [z, graph.constant(f"bias_{name}", bias)], [f"z_{name}"])
+def _head(graph: Graph, spec: NetworkSpec, weights: Mapping[str, Array], features: str, axes: Shape) -> None:
+    y = linear(graph, features, weights["head.weight"], weights["head.bias"], "head")
+    graph.output("output", y, [*axes, spec.output_size])

@@ -54,7 +54,7 @@ def export_onnx(
     and outputs of the module, ``input`` and ``output, h_n, c_n``; a network has ``input`` and ``output``.
 
     Args:
-        module: a layer, whose ``batch_first`` and ``batch_first_states`` the file shares, or a network.
+        module: a layer or a network, whose ``batch_first`` (and ``batch_first_states``) the file shares.
         path: the file; what was there is replaced when all is written and checked.
         lengths: whether the graph takes ``lengths``, int64 ``[B]``: the valid steps of each sequence.
         initial_state: whether it takes ``h_0`` (and ``c_0``), ``[layers x directions, B, H]``; without, it begins with
@@ -71,6 +71,7 @@ def export_onnx(
     given = cast(object, module)
     options: dict[str, Any] = {"lengths": lengths, "initial_state": initial_state, "dtype": dtype}
     if isinstance(given, Network):
+        options["batch_first"] = given.batch_first
         model = onnx_export.network_model(given.spec, _arrays(given, given.state_dict()), **options)
     elif isinstance(given, (LSTM, RNN)):
         weights = tensors_of(given, module_shapes(given.spec))
