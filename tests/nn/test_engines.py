@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from peephole.nn import LSTM, MLP, RNN, cudnn
+from peephole.nn import LSTM, MLP, RNN, builtin
 from peephole.spec import VARIANTS
 from tests.nn.cases import LSTM_VARIANTS, carry_back, close, gradients, layer, noise, state_of, tensors, total
 
@@ -63,13 +63,13 @@ def test_the_call_that_cuda_gets_means_the_same_as_the_kernels(made: str, bias: 
     }
     ours = layers[made]
     x, hx = noise(5, 3, 4), state_of(ours, 3)
-    assert cudnn.mode(ours.spec) is not None
-    run = cudnn.run(ours.spec, list(ours.parameters()), x, tuple(tensors(hx)), training=True, dropout=0.0)
+    assert builtin.mode(ours.spec) is not None
+    run = builtin.run(ours.spec, list(ours.parameters()), x, tuple(tensors(hx)), training=True, dropout=0.0)
     close(run, ours(x, hx), "nn_torch_float64")
 
 
 def test_only_cells_that_torch_has_go_to_cudnn() -> None:
-    assert {name for name in VARIANTS if cudnn.mode(layer(name).spec) is not None} == {"lstm", "rnn", "rnn_relu"}
+    assert {name for name in VARIANTS if builtin.mode(layer(name).spec) is not None} == {"lstm", "rnn", "rnn_relu"}
 
 
 def _on_cuda(made: Any, x: torch.Tensor, **arguments: Any) -> list[torch.Tensor]:

@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from peephole import artifact, runtime
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn import LSTM, RNN, Network, cudnn
+from peephole.nn import LSTM, RNN, Network, builtin
 from peephole.spec import CellSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import learned_names, module_shapes, network_shapes
 from tests.cells import ALL_CELLS
@@ -144,7 +144,7 @@ def test_the_call_that_cuda_gets_takes_the_learned_state() -> None:
     """Torch's own operator, called as on CUDA but on the CPU."""
     made, x = made_of(ALL_CELLS["lstm"]), noise(5, 3, 4)
     weights = [q for own in made.all_weights for q in own]
-    run = cudnn.run(made.spec, weights, x, as_given(made, 3), training=True, dropout=0.0)
+    run = builtin.run(made.spec, weights, x, as_given(made, 3), training=True, dropout=0.0)
     close(run, made(x), "nn_torch_float64")
 
 

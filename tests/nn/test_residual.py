@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn import LSTM, RNN, cudnn
+from peephole.nn import LSTM, RNN, builtin
 from tests.nn.cases import close, gradients, noise, set_seed, total
 
 LAYERS = 3
@@ -88,8 +88,8 @@ def test_the_states_are_the_cells_own() -> None:
 
 
 def test_cudnn_which_adds_nothing_between_layers_does_not_get_it() -> None:
-    assert cudnn.mode(LSTM(4, 4, 2).spec) == "LSTM"
-    assert cudnn.mode(stack(LSTM).spec) is None
+    assert builtin.mode(LSTM(4, 4, 2).spec) == "LSTM"
+    assert builtin.mode(stack(LSTM).spec) is None
 
 
 def test_residual_that_would_add_nothing_is_refused() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from peephole.errors import BackendError
-from peephole.nn import reference
+from peephole.nn import builtin, reference
 from peephole.nn.again import Gradients, differentiable
 from peephole.nn.calls import (
     CONSTANTS,
@@ -118,9 +118,10 @@ def _shares(calls: Sequence[Call], flat: Sequence[Any]) -> list[Sequence[Any]]:
 
 def _outputs(calls: Sequence[Call], tensors: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
     """What :class:`_Layer` gives, in torch operations."""
-    cells = [_inputs(call, own) for call, own in zip(calls, _shares(calls, tensors), strict=True)]
     outputs: list[Tensor | None] = []
-    for run in reference.run_layer(cells):
+    for call, own in zip(calls, _shares(calls, tensors), strict=True):
+        inputs = _inputs(call, own)
+        run = builtin.run_cell(inputs) if builtin.runs(inputs) else reference.run_layer([inputs])[0]
         outputs += [run.y, *run.final, run.gates, run.c]
     return tuple(outputs)
 

@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn import cudnn
+from peephole.nn import builtin
 from peephole.nn.cell import CellRun, CellState
 from peephole.nn.checks import (
     Lengths,
@@ -165,7 +165,7 @@ class Recurrent(torch.nn.Module, abc.ABC):
     def flatten_parameters(self) -> None:
         """Lay the weights into one piece for cuDNN, as torch does; on a CPU there is nothing to do."""
         learned = {name for names in self._learned_names for name in names}
-        cudnn.flatten(self.spec, [q for name, q in self.named_parameters() if name not in learned])
+        builtin.flatten(self.spec, [q for name, q in self.named_parameters() if name not in learned])
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Recurrent:
         moved = cast(Recurrent, super()._apply(fn, recurse))  # pyright: ignore[reportUnknownMemberType]
@@ -231,10 +231,10 @@ class Recurrent(torch.nn.Module, abc.ABC):
         whole = lengths is None and not want_states and x.numel() > 0
         if generator is not None and self.training and self.dropout:
             whole = False  # cuDNN draws its dropout itself
-        if x.is_cuda and whole and cudnn.mode(self.spec) is not None:
+        if x.is_cuda and whole and builtin.mode(self.spec) is not None:
             weights = [parameters[name] for name in self._weight_names]
             hidden = self._zeros(x) if hidden is None else tuple(q.contiguous() for q in hidden)
-            output, final = cudnn.run(self.spec, weights, x, hidden, training=self.training, dropout=self.dropout)
+            output, final = builtin.run(self.spec, weights, x, hidden, training=self.training, dropout=self.dropout)
             return output, final, []
         run = run_stack(
             self.spec,

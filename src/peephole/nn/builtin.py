@@ -1,4 +1,8 @@
-"""The plain cells on a CUDA device: torch's own cuDNN path, which nothing beats there."""
+"""The plain cells by torch's own operators.
+
+On a CUDA device they are cuDNN, which nothing beats there. On a CPU they serve where a gradient is differentiated
+again: several times quicker than a loop of torch operations, and of torch's own gradients.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from peephole.nn.cell import CellInputs, CellRun, CellState, zero_state
 from peephole.spec import CellSpec, RecurrentSpec
 
 _MODES = {
@@ -64,6 +69,25 @@ def run(
         operator = operators.rnn_relu if name == "RNN_RELU" else operators.rnn_tanh
         output, *final = operator(x, states[0], list(weights), *settings)
     return cast(Tensor, output), tuple(cast("list[Tensor]", final))
+
+
+def runs(inputs: CellInputs) -> bool:
+    """Whether torch's operators do a cell's whole work: the plain cell, all steps, no masks, no states asked for."""
+    plain = _MODES.get(inputs.spec.replace(proj_size=0)) is not None
+    return plain and inputs.lengths is None and not inputs.want_states
+
+
+def run_cell(inputs: CellInputs) -> CellRun:
+    """One cell over a sequence, for what :func:`runs` says."""
+    x = inputs.x.flip(0) if inputs.reverse else inputs.x
+    state = zero_state(inputs) if inputs.state is None else inputs.state
+    spec = RecurrentSpec(
+        cell=inputs.spec, input_size=x.shape[-1], hidden_size=inputs.hidden_size, bias="b" in inputs.weights
+    )
+    given = tuple(q.unsqueeze(0) for q in state if q is not None)
+    weights = [inputs.weights[letter] for letter in ("W", "R", "b", "b_h", "W_p") if letter in inputs.weights]
+    y, final = run(spec, weights, x, given, training=False, dropout=0.0)
+    return CellRun(y.flip(0) if inputs.reverse else y, CellState(*(q.squeeze(0) for q in final)), None, None)
 
 
 def flatten(spec: RecurrentSpec, weights: Sequence[Tensor]) -> None:
