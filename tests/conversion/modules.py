@@ -10,25 +10,14 @@ from torch import Tensor
 
 from peephole.artifact import Array
 from peephole.nn import LSTM, RNN
+from peephole.nn.building import build_layer
 from peephole.spec import RecurrentSpec
 
 
 def module(spec: RecurrentSpec, weights: Mapping[str, Array], *, batch_first: bool = False) -> LSTM | RNN:
     """The layer of a spec with these weights, as it is in use."""
-    kind = RNN if spec.cell.cell == "rnn" else LSTM
-    dtype = torch.as_tensor(next(iter(weights.values()))).dtype
-    made = kind(
-        spec.input_size,
-        spec.hidden_size,
-        spec.num_layers,
-        bias=spec.bias,
-        batch_first=batch_first,
-        bidirectional=spec.bidirectional,
-        dtype=dtype,
-        variant=spec.cell,
-    )
-    made.load_state_dict({name: torch.as_tensor(array.copy()) for name, array in weights.items()})
-    return made.eval()
+    tensors = {name: torch.as_tensor(array.copy()) for name, array in weights.items()}
+    return build_layer(spec, tensors, {"batch_first": batch_first}).eval()
 
 
 def run(made: LSTM | RNN, x: Array, states: Mapping[str, Array] | None = None, **options: Any) -> dict[str, Array]:

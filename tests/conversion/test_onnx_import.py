@@ -139,6 +139,30 @@ def test_what_the_graph_makes_is_named() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["lstm", "rnn"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["uni", "bi"])
+def test_a_learned_state_comes_back(name: str, bidirectional: bool) -> None:
+    sizes: dict[str, Any] = {"input_size": 4, "hidden_size": 6, "num_layers": 3, "bidirectional": bidirectional}
+    spec = RecurrentSpec(cell=VARIANTS[name].spec, learned_state=True, **sizes)
+    weights = weights_of(spec)
+    (found,) = read_layers(layer_model(spec, weights, lengths=True))
+    assert found.spec == spec
+    assert [*found.nodes["Y_l0"]] == ["X", "sequence_lens"]
+    for key, array in weights.items():
+        np.testing.assert_array_equal(found.weights[key], array)
+
+
+def test_nodes_of_one_name_are_told_apart() -> None:
+    model = _model(num_layers=2)
+    for at in range(2):
+        _node(model, at).name = "LSTM"
+    (found,) = read_layers(model)
+    assert [*found.nodes] == ["Y_l0", "Y_l1"]
+    with pytest.raises(ArgumentError, match=r"which 2 have\); name its first output, such as 'Y_l0'"):
+        read_layers(model, node="LSTM")
+    assert read_layers(model, node="Y_l1")[0].spec.input_size == 6
+
+
 def test_weights_that_are_only_moved_about_are_constants() -> None:
     model = _model()
     (expected,) = read_layers(model)
@@ -185,6 +209,11 @@ def _without(model: Any) -> Any:
     return model
 
 
+def _cut(model: Any) -> Any:
+    del _node(model).input[2:]
+    return model
+
+
 SIGMOID = ["Sigmoid", "Tanh", "Tanh"]
 REFUSED: dict[str, tuple[Any, str]] = {
     "reverse": (lambda: _set(_model(), "direction", "reverse"), "direction must be forward or bidirectional"),
@@ -204,6 +233,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "computed weights": (lambda: _computed(_model()), "W must be a constant"),
     "another size": (lambda: _set(_model(), "hidden_size", 7), "R must be of 7 units and 1 directions"),
     "misshapen": (lambda: _misshapen(_model()), r"B must have the shape \[1, 48\] \(got \[1, 47\]\)"),
+    "no weights": (lambda: _cut(_model()), "it must have W and R"),
+    "a state of another size": (lambda: _with_states(_model(), 3, "h"), "must have 1 directions and 6 units"),
     "in a branch": (lambda: _branched(_model()), "must stand in the main graph"),
     "none": (lambda: _without(_model()), r"must have an LSTM or RNN node \(got GRU"),
 }

@@ -11,10 +11,20 @@ import onnx
 import pytest
 
 from peephole import artifact
-from peephole.conversion.onnx_export import READOUTS, network_model
+from peephole.conversion.onnx_export import network_model
+from peephole.conversion.onnx_readout import READOUTS
 from peephole.errors import ArgumentError
 from peephole.runtime import Model
-from peephole.spec import ACTIVATIONS, MLPSpec, NetworkSpec, RecurrentSpec, network_from_dict, variant
+from peephole.spec import (
+    ACTIVATIONS,
+    EmbeddingSpec,
+    LinearSpec,
+    MLPSpec,
+    NetworkSpec,
+    RecurrentSpec,
+    network_from_dict,
+    variant,
+)
 from tests.conversion.sessions import LENGTHS, Session, close, noise, states_of, weights_of
 
 CELLS = ["peephole", "coupled", "no_input_gate", "rnn_relu"]
@@ -44,6 +54,54 @@ def test_onnx_runtime_gives_the_runtimes_numbers(name: str, readout: str, bidire
         close(found, ours.predict(x, lengths=lengths), "onnx_runtime_float32")
 
 
+EMBEDDING, LINEAR = EmbeddingSpec(num_embeddings=9, embedding_dim=4), LinearSpec(input_size=3, output_size=4)
+
+
+def _given(spec: NetworkSpec, *axes: int) -> Any:
+    """An input for the network: features, or whole numbers."""
+    if spec.vocabulary is None:
+        return noise(*axes, cast(int, spec.input_size))
+    return np.random.default_rng(len(axes)).integers(0, spec.vocabulary, axes)
+
+
+@pytest.mark.parametrize("readout", list(READOUTS))
+@pytest.mark.parametrize("entry", [EMBEDDING, LINEAR], ids=["embedding", "linear"])
+def test_every_input_gives_the_runtimes_numbers(entry: Any, readout: Any, tmp_path: Path) -> None:
+    body = RecurrentSpec(cell=variant("peephole"), input_size=4, hidden_size=4, num_layers=2, residual=True)
+    spec = NetworkSpec(input=entry, body=body, output_size=3, readout=readout)
+    ours, weights = _model(tmp_path / "model", spec), weights_of(spec)
+    whole, ragged = (Session(network_model(spec, weights, lengths=lengths)) for lengths in (False, True))
+    turned = Session(network_model(spec, weights, lengths=True, batch_first=True))
+    for lengths in LENGTHS:
+        x = _given(spec, max(lengths), len(lengths))
+        close(whole(input=x)["output"], ours.predict(x), "onnx_runtime_float32")
+        expected = ours.predict(x, lengths=lengths)
+        for at, length in enumerate(lengths):
+            x[length:, at] = 99 if spec.vocabulary else np.nan  # what lies behind the end is not looked at
+        close(ragged(input=x, lengths=np.array(lengths))["output"], expected, "onnx_runtime_float32")
+        found = turned(input=x.swapaxes(0, 1), lengths=np.array(lengths))["output"]
+        close(found.swapaxes(0, 1) if readout == "every" else found, expected, "onnx_runtime_float32")
+
+
+@pytest.mark.parametrize("readout", list(READOUTS))
+@pytest.mark.parametrize("entry", [None, EMBEDDING, LINEAR], ids=["none", "embedding", "linear"])
+def test_perceptrons_over_time_give_the_runtimes_numbers(entry: Any, readout: Any, tmp_path: Path) -> None:
+    spec = NetworkSpec(input=entry, body=MLPSpec(input_size=4, hidden_sizes=(5,)), output_size=2, readout=readout)
+    ours, session = _model(tmp_path / "model", spec), Session(network_model(spec, weights_of(spec), lengths=True))
+    for lengths in LENGTHS:
+        x = _given(spec, max(lengths), len(lengths))
+        found = session(input=x, lengths=np.array(lengths))["output"]
+        close(found, ours.predict(x, lengths=lengths), "onnx_runtime_float32")
+
+
+def test_a_learned_state_is_kept(tmp_path: Path) -> None:
+    spec = _network(num_layers=2, learned_state=True)
+    ours, session = _model(tmp_path / "model", spec), Session(network_model(spec, weights_of(spec)))
+    for batch in (1, 3):
+        x = noise(5, batch, 4)
+        close(session(input=x)["output"], ours.predict(x), "onnx_runtime_float32")
+
+
 @pytest.mark.parametrize("readout", list(READOUTS))
 def test_batch_first_turns_input_and_steps(readout: str) -> None:
     spec = _network(readout=readout, bidirectional=True)
@@ -71,22 +129,22 @@ def test_streaming_equals_batch(name: str) -> None:
     close(state["h_0"], expected["h_n"], "onnx_runtime_float32")
 
 
+@pytest.mark.parametrize("entry", [None, EMBEDDING, LINEAR], ids=["none", "embedding", "linear"])
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_perceptrons_give_the_runtimes_numbers(activation: Any, bias: bool, tmp_path: Path) -> None:
+def test_perceptrons_give_the_runtimes_numbers(activation: Any, bias: bool, entry: Any, tmp_path: Path) -> None:
     body = MLPSpec(input_size=4, hidden_sizes=(5, 3), activation=activation, bias=bias)
-    spec = NetworkSpec(body=body, output_size=2)
+    spec = NetworkSpec(input=entry, body=body, output_size=2)
     ours, session = _model(tmp_path / "model", spec), Session(network_model(spec, weights_of(spec)))
     for batch in (1, 4):
-        x = noise(batch, 4)
+        x = _given(spec, batch)
         close(session(input=x)["output"], ours.predict(x), "onnx_runtime_float32")
 
 
-@pytest.mark.parametrize("option", ["lengths", "initial_state", "batch_first"])
-def test_a_perceptron_has_no_time(option: str) -> None:
+def test_a_perceptron_has_no_state() -> None:
     spec = NetworkSpec(body=MLPSpec(input_size=4), output_size=2)
-    with pytest.raises(ArgumentError, match=f"{option} belongs to a recurrent body"):
-        network_model(spec, weights_of(spec), **cast(Any, {option: True}))
+    with pytest.raises(ArgumentError, match="initial_state belongs to a recurrent body"):
+        network_model(spec, weights_of(spec), initial_state=True)
 
 
 def test_what_the_network_is_for_is_kept() -> None:

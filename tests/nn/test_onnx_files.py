@@ -11,7 +11,7 @@ import torch
 
 from peephole.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
 from peephole.nn import LSTM, MLP, RNN, Network, export_onnx, load_onnx
-from peephole.spec import NetworkSpec, RecurrentSpec, variant
+from peephole.spec import EmbeddingSpec, NetworkSpec, RecurrentSpec, variant
 from tests.conversion.sessions import Session
 from tests.nn.cases import close, layer, noise, state_of, tensors
 
@@ -52,6 +52,28 @@ def test_a_layer_comes_back_as_it_went(name: str, dtype: torch.dtype, tmp_path: 
     close(loaded.layer(x, state), made(x, state), "nn_same_bits")
 
 
+@pytest.mark.parametrize("kind", [LSTM, RNN])
+@pytest.mark.parametrize("options", [{}, {"batch_first_states": True}, {"learned_state": True}], ids=str)
+def test_states_begin_and_end_as_the_modules_do(kind: Any, options: dict[str, bool], tmp_path: Path) -> None:
+    made = kind(4, 6, 2, bidirectional=True, **options)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(noise(*parameter.shape, dtype=torch.float32), alpha=0.3)
+    x, lengths = noise(5, 3, 4, dtype=torch.float32), [5, 0, 3]
+    shape = (3, 4, 6) if options.get("batch_first_states") else (4, 3, 6)
+    state = {name: noise(*shape, seed=at, dtype=torch.float32) for at, name in enumerate(("h_0", "c_0"))}
+    state = state if kind is LSTM else {"h_0": state["h_0"]}
+    export_onnx(made, tmp_path / "begun.onnx", lengths=True, initial_state=True)
+    export_onnx(made, tmp_path / "free.onnx", lengths=True)
+    begun = Session.of(tmp_path / "begun.onnx")(input=x, lengths=lengths, **state)
+    free = Session.of(tmp_path / "free.onnx")(input=x, lengths=lengths)
+    with torch.no_grad():
+        of_begun = tensors(made(x, tuple(state.values()) if kind is LSTM else state["h_0"], lengths=lengths))
+        of_free = tensors(made(x, lengths=lengths))
+    close([torch.as_tensor(array) for array in begun.values()], of_begun, "onnx_runtime_float32")
+    close([torch.as_tensor(array) for array in free.values()], of_free, "onnx_runtime_float32")
+
+
 def test_dropout_is_a_matter_of_training(tmp_path: Path) -> None:
     made = LSTM(4, 6, 2, dropout=0.5, recurrent_dropout=0.5).train()
     export_onnx(made, tmp_path / FILE)
@@ -80,6 +102,18 @@ def test_a_network_gives_its_numbers(readout: Any, lengths: list[int] | None, tm
     export_onnx(network, tmp_path / FILE, lengths=lengths is not None)
     x = noise(5, 3, 4, dtype=torch.float32)
     found = Session.of(tmp_path / FILE)(input=x, **({} if lengths is None else {"lengths": lengths}))["output"]
+    with torch.no_grad():
+        close(torch.as_tensor(found), network(x, lengths=lengths), "onnx_runtime_float32")
+
+
+@pytest.mark.parametrize("readout", ["mean", "every"])
+def test_a_network_of_whole_numbers_shares_its_layout(readout: Any, tmp_path: Path) -> None:
+    body = RecurrentSpec(cell=variant("coupled"), input_size=6, hidden_size=6, residual=True, learned_state=True)
+    entry = EmbeddingSpec(num_embeddings=9, embedding_dim=6)
+    network = Network(NetworkSpec(input=entry, body=body, output_size=3, readout=readout), batch_first=True).eval()
+    export_onnx(network, tmp_path / FILE, lengths=True)
+    x, lengths = torch.arange(15).reshape(3, 5) % 9, [5, 0, 3]
+    found = Session.of(tmp_path / FILE)(input=x, lengths=lengths)["output"]
     with torch.no_grad():
         close(torch.as_tensor(found), network(x, lengths=lengths), "onnx_runtime_float32")
 

@@ -5,59 +5,62 @@ expressed. A model has these inputs and outputs, float32 or float64, ``[B, T, �
 ``batch_first``:
 
 ==============  ==========================  ====================================================================
-input           ``[T, B, I]``               sequences, at least one of at least one step (a perceptron: ``[B, I]``)
+input           ``[T, B, I]``               sequences, at least one of at least one step
+input           ``[T, B]`` int64            for an embedding, whole numbers from 0 to ``num_embeddings - 1``
 lengths         ``[B]`` int64               with ``lengths``: valid steps of each sequence, 0 to ``T``
-h_0, c_0        ``[layers x dirs, B, H]``   with ``initial_state``: the state before the first step (zero without)
+h_0, c_0        ``[layers x dirs, B, H]``   with ``initial_state``: the state before the first step
 output          ``[T, B, dirs·H]``          a layer's; 0 behind the end of a sequence
 output          ``[B, K]``, ``[T, B, K]``   a network's, as its readout says
 h_n, c_n        ``[layers x dirs, B, H]``   the state after the last valid step (a network's: with ``initial_state``)
 ==============  ==========================  ====================================================================
+
+Without ``initial_state`` a stack begins with zeros, or with the state that it learned. A network whose body is a
+perceptron takes samples without time, ``[B, I]`` (``[B]``), unless its readout, ``lengths`` or ``batch_first`` speak of
+time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from peephole.artifact import Array
-from peephole.conversion.onnx_graph import INT32, Graph, Shape
-from peephole.conversion.onnx_operator import (
-    check_expressible,
-    operator_arrays,
-    operator_attributes,
-    operator_of,
-    refused_fields,
+from peephole.conversion.checks import misfit
+from peephole.conversion.onnx_graph import Graph, Shape
+from peephole.conversion.onnx_operator import check_expressible, refused_fields
+from peephole.conversion.onnx_readout import READOUTS
+from peephole.conversion.onnx_stack import (
+    Layout,
+    begin,
+    linear,
+    run,
+    samples,
+    sequences,
+    state_outputs,
+    without_padding,
 )
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.spec import Activation, MLPSpec, NetworkSpec, RecurrentSpec, to_dict
+from peephole.spec import Activation, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec, to_dict
 from peephole.weights import module_shapes, network_shapes
 
 Dtype = Literal["float32", "float64"]
 _OWNER = "export_onnx"
-_NETWORK_FIELDS = frozenset({"body", "output_size", "readout"})
-_MLP_FIELDS = frozenset({"kind", "input_size", "hidden_sizes", "activation", "bias"})
+_BODY = "body."
+_NETWORK_FIELDS = frozenset({"input", "body", "output_size", "readout"})
+_PART_FIELDS: Mapping[type, frozenset[str]] = MappingProxyType(
+    {
+        EmbeddingSpec: frozenset({"kind", "num_embeddings", "embedding_dim"}),
+        LinearSpec: frozenset({"kind", "input_size", "output_size"}),
+        MLPSpec: frozenset({"kind", "input_size", "hidden_sizes", "activation", "bias"}),
+    }
+)
 _NODE_OF: Mapping[Activation, str | None] = MappingProxyType(
     {"tanh": "Tanh", "logistic": "Sigmoid", "relu": "Relu", "identity": None}
 )
-
-
-class _Stack(NamedTuple):
-    """What the nodes of a stack give: the last one's ``Y [T, D, B, H]``, and the final states in torch's layout."""
-
-    raw: str
-    final: dict[str, str]
-
-
-class _Given(NamedTuple):
-    """The inputs that a graph has, by name; ``None`` for one that it does not have."""
-
-    input: str
-    lengths: str | None
-    state: dict[str, str]
 
 
 def layer_model(
@@ -67,6 +70,7 @@ def layer_model(
     lengths: bool = False,
     initial_state: bool = False,
     batch_first: bool = False,
+    batch_first_states: bool = False,
     dtype: Dtype | None = None,
 ) -> Any:
     """A stack of recurrent layers as an ONNX model.
@@ -75,8 +79,9 @@ def layer_model(
         spec: the stack.
         weights: its arrays under the names of :func:`peephole.weights.module_shapes`.
         lengths: whether the model takes ``lengths``.
-        initial_state: whether it takes ``h_0`` (and ``c_0``).
+        initial_state: whether it takes ``h_0`` (and ``c_0``); without, it begins with zeros, or with the learned state.
         batch_first: whether input and output are ``[B, T, size]``; states are not affected.
+        batch_first_states: whether states are ``[B, layers x directions, H]``.
         dtype: what the weights are rounded to on the way; their own dtype where None.
 
     Returns:
@@ -90,13 +95,13 @@ def layer_model(
     check_expressible(_OWNER, spec)
     _check_weights(weights, module_shapes(spec))
     graph = Graph(_OWNER, _dtype(weights, dtype))
-    given = _inputs(graph, spec, lengths=lengths, initial_state=initial_state, batch_first=batch_first)
-    stack = _stack(graph, spec, weights, given)
-    output = _side_by_side(graph, spec, stack.raw, "features")
-    if batch_first:
-        output = graph.node("Transpose", [output], ["batch_first"], {"perm": [1, 0, 2]})
-    graph.output("output", output, [*_axes(batch_first), spec.feature_size])
-    _state_outputs(graph, spec, stack)
+    layout = Layout(batch_first, batch_first_states)
+    given = sequences(graph, layout, spec.input_size, weights, lengths=lengths)
+    given = begin(graph, spec, weights, given, layout, initial_state=initial_state)
+    ended = run(graph, spec, weights, given)
+    output, axes = READOUTS["every"](graph, ended.features, given, layout)
+    graph.output("output", output, [*axes, spec.feature_size])
+    state_outputs(graph, spec, ended, layout)
     return graph.model("peephole", {"peephole.layer": json.dumps(to_dict(spec))})
 
 
@@ -126,28 +131,17 @@ def network_model(
         An ``onnx.ModelProto`` with the output ``output``.
 
     Raises:
-        ArgumentError: for what ONNX cannot express, by name, weights that do not fit the spec, or ``lengths``,
-            ``initial_state`` or ``batch_first`` of a perceptron.
+        ArgumentError: for what ONNX cannot express, by name, weights that do not fit the spec, or ``initial_state`` of
+            a perceptron.
         ArgumentTypeError: for weights that are neither float32 nor float64.
         MissingDependencyError: where ``onnx`` is not installed.
     """
     _check_network(spec)
     _check_weights(weights, network_shapes(spec))
     graph = Graph(_OWNER, _dtype(weights, dtype))
-    body, asked = spec.body, {"lengths": lengths, "initial_state": initial_state, "batch_first": batch_first}
-    if isinstance(body, MLPSpec):
-        wrong = [name for name, value in asked.items() if value]
-        if wrong:
-            raise ArgumentError(f"{_OWNER}: {wrong[0]} belongs to a recurrent body (got an MLP); leave it out")
-        features = _perceptron(graph, body, weights, graph.input("input", ["batch", body.input_size]))
-        graph.output("output", _head(graph, weights, features), ["batch", spec.output_size])
-    else:
-        given = _inputs(graph, body, lengths=lengths, initial_state=initial_state, batch_first=batch_first)
-        stack = _stack(graph, body, weights, given, prefix="body.")
-        features, axes = READOUTS[spec.readout](graph, body, stack, given, batch_first)
-        graph.output("output", _head(graph, weights, features), [*axes, spec.output_size])
-        if initial_state:
-            _state_outputs(graph, body, stack)
+    options = {"lengths": lengths, "initial_state": initial_state}
+    write = _over_a_stack if isinstance(spec.body, RecurrentSpec) else _over_a_perceptron
+    write(graph, spec, weights, Layout(batch_first), **options)
     metadata = {"peephole.network": json.dumps(to_dict(spec))}
     if task is not None:
         metadata["peephole.task"] = json.dumps(dict(task))
@@ -158,8 +152,9 @@ def _check_network(spec: NetworkSpec) -> None:
     found = refused_fields(spec, _NETWORK_FIELDS, {})
     if spec.readout not in READOUTS:
         found["readout"] = f"the export knows {', '.join(READOUTS)}"
-    if isinstance(spec.body, MLPSpec):
-        found |= refused_fields(spec.body, _MLP_FIELDS, {})
+    for part in (spec.input, spec.body):
+        if isinstance(part, tuple(_PART_FIELDS)):
+            found |= refused_fields(part, _PART_FIELDS[type(part)], {})
     if found:
         told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
         raise ArgumentError(
@@ -171,12 +166,9 @@ def _check_network(spec: NetworkSpec) -> None:
 
 
 def _check_weights(weights: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    if weights.keys() != shapes.keys():
-        missing, extra = sorted(shapes.keys() - weights.keys()), sorted(weights.keys() - shapes.keys())
-        raise ArgumentError(f"{_OWNER}: weights must be those of the spec (missing {missing}, not in it {extra})")
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ArgumentError(f"{_OWNER}: {name} must have the shape {list(shape)} (got {list(weights[name].shape)})")
+    problem = misfit(weights, shapes)
+    if problem:
+        raise ArgumentError(f"{_OWNER}: the weights must be those of the spec: {problem}")
 
 
 def _dtype(weights: Mapping[str, Array], wanted: Dtype | None) -> np.dtype[Any]:
@@ -190,135 +182,44 @@ def _dtype(weights: Mapping[str, Array], wanted: Dtype | None) -> np.dtype[Any]:
     return np.dtype(wanted or found[0])
 
 
-def _axes(batch_first: bool) -> Shape:
-    return ["batch", "time"] if batch_first else ["time", "batch"]
+def _over_a_stack(
+    graph: Graph, spec: NetworkSpec, weights: Mapping[str, Array], layout: Layout, *, lengths: bool, initial_state: bool
+) -> None:
+    """The graph of a network with a recurrent body."""
+    body = cast(RecurrentSpec, spec.body)
+    given = sequences(graph, layout, spec.input or body.input_size, weights, lengths=lengths)
+    given = begin(graph, body, weights, given, layout, initial_state=initial_state, prefix=_BODY)
+    ended = run(graph, body, weights, given, prefix=_BODY)
+    _head(graph, spec, weights, *READOUTS[spec.readout](graph, ended.features, given, layout))
+    if initial_state:
+        state_outputs(graph, body, ended, layout)
 
 
-def _state_names(spec: RecurrentSpec) -> tuple[str, ...]:
-    return ("h",) if spec.cell.cell == "rnn" else ("h", "c")
-
-
-def _state_shape(spec: RecurrentSpec) -> Shape:
-    return [spec.num_layers * spec.num_directions, "batch", spec.hidden_size]
-
-
-def _inputs(graph: Graph, spec: RecurrentSpec, *, lengths: bool, initial_state: bool, batch_first: bool) -> _Given:
-    """The inputs of a recurrent graph, the sequences brought to ``[T, B, I]``, the lengths to int32."""
-    x = graph.input("input", [*_axes(batch_first), spec.input_size])
-    known = graph.input("lengths", ["batch"], whole=True) if lengths else None
-    names = _state_names(spec) if initial_state else ()
-    state = {name: graph.input(f"{name}_0", _state_shape(spec)) for name in names}
-    if batch_first:
-        x = graph.node("Transpose", [x], ["time_major"], {"perm": [1, 0, 2]})
-    return _Given(x, known, state)
-
-
-def _stack(
-    graph: Graph, spec: RecurrentSpec, weights: Mapping[str, Array], given: _Given, *, prefix: str = ""
-) -> _Stack:
-    """One node a layer; between two, the directions side by side."""
-    layers, names = spec.num_layers, _state_names(spec)
-    ends = "" if given.lengths is None else graph.node("Cast", [given.lengths], ["sequence_lens"], {"to": INT32})
-    before = {name: _split(graph, spec, whole) for name, whole in given.state.items()}
-    after: dict[str, list[str]] = {name: [] for name in names}
-    x = raw = given.input
-    for layer in range(layers):
-        arrays = operator_arrays(spec, weights, layer, prefix=prefix)
-        own = {name: graph.constant(f"{name}_l{layer}", array) for name, array in arrays.items()}
-        states = [before[name][layer] if name in before else "" for name in names]
-        inputs = [x, own["W"], own["R"], own.get("B", ""), ends, *states, own.get("P", "")]
-        while not inputs[-1]:
-            inputs.pop()
-        finals = [f"Y_{name}_l{layer}" for name in names]
-        raw = graph.node(operator_of(spec.cell), inputs, [f"Y_l{layer}", *finals], operator_attributes(spec))
-        for name, final in zip(names, finals, strict=True):
-            after[name].append(final)
-        if layer + 1 < layers:
-            x = _side_by_side(graph, spec, raw, f"features_l{layer}")
-    joined = {
-        name: parts[0] if layers == 1 else graph.node("Concat", parts, [f"Y_{name}"], {"axis": 0})
-        for name, parts in after.items()
-    }
-    return _Stack(raw, _held(graph, joined, given))
-
-
-def _split(graph: Graph, spec: RecurrentSpec, whole: str) -> list[str]:
-    """A state of all layers as one of each."""
-    if spec.num_layers == 1:
-        return [whole]
-    parts = [f"{whole}_l{layer}" for layer in range(spec.num_layers)]
-    sizes = graph.constant("directions", [spec.num_directions] * spec.num_layers)
-    graph.node("Split", [whole, sizes], parts, {"axis": 0})
-    return parts
-
-
-def _held(graph: Graph, final: dict[str, str], given: _Given) -> dict[str, str]:
-    """An empty sequence ends in the state that it began with; the operator leaves open what it gives there."""
-    if given.lengths is None or not given.state:
-        return final
-    empty = graph.node("Equal", [given.lengths, graph.constant("nothing", 0)], ["empty"])
-    empty = graph.node("Unsqueeze", [empty, graph.constant("last_axis", [1])], ["empty_rows"])
-    return {
-        name: graph.node("Where", [empty, given.state[name], tensor], [f"held_{name}"])
-        for name, tensor in final.items()
-    }
-
-
-def _side_by_side(graph: Graph, spec: RecurrentSpec, raw: str, name: str) -> str:
-    """``[T, D, B, H]`` as ``[T, B, D·H]``."""
-    if not spec.bidirectional:
-        return graph.node("Squeeze", [raw, graph.constant("direction_axis", [1])], [name])
-    turned = graph.node("Transpose", [raw], [f"{name}_turned"], {"perm": [0, 2, 1, 3]})
-    shape = graph.constant("side_by_side", [0, 0, spec.feature_size])
-    return graph.node("Reshape", [turned, shape], [name])
-
-
-def _state_outputs(graph: Graph, spec: RecurrentSpec, stack: _Stack) -> None:
-    for name, tensor in stack.final.items():
-        graph.output(f"{name}_n", tensor, _state_shape(spec))
-
-
-def _every(graph: Graph, spec: RecurrentSpec, stack: _Stack, given: _Given, batch_first: bool) -> tuple[str, Shape]:
-    """The features of every step."""
-    features = _side_by_side(graph, spec, stack.raw, "features")
-    if batch_first:
-        features = graph.node("Transpose", [features], ["batch_first"], {"perm": [1, 0, 2]})
-    return features, _axes(batch_first)
-
-
-def _last(graph: Graph, spec: RecurrentSpec, stack: _Stack, given: _Given, batch_first: bool) -> tuple[str, Shape]:
-    """The features of each sequence's last valid step; step 0 of an empty one, which is 0."""
-    features = _side_by_side(graph, spec, stack.raw, "features")
-    if given.lengths is None:
-        last = graph.node("Gather", [features, graph.constant("last_step", -1)], ["last"], {"axis": 0})
-        return last, ["batch"]
-    turned = graph.node("Transpose", [features], ["by_sequence"], {"perm": [1, 0, 2]})
-    before = graph.node("Sub", [given.lengths, graph.constant("one", 1)], ["length_less_one"])
-    at = graph.node("Max", [before, graph.constant("nothing", 0)], ["last_step"])
-    at = graph.node("Unsqueeze", [at, graph.constant("last_axis", [1])], ["last_steps"])
-    return graph.node("GatherND", [turned, at], ["last"], {"batch_dims": 1}), ["batch"]
-
-
-READOUTS: Mapping[str, Callable[[Graph, RecurrentSpec, _Stack, _Given, bool], tuple[str, Shape]]] = MappingProxyType(
-    {"last": _last, "every": _every}
-)
-"""What the head sees, by the name of the readout: its features, and the axes before them."""
+def _over_a_perceptron(
+    graph: Graph, spec: NetworkSpec, weights: Mapping[str, Array], layout: Layout, *, lengths: bool, initial_state: bool
+) -> None:
+    """The graph of a network with a perceptron as its body, which sees each step by itself."""
+    body = cast(MLPSpec, spec.body)
+    if initial_state:
+        raise ArgumentError(f"{_OWNER}: initial_state belongs to a recurrent body (got an MLP); leave it out")
+    entry = spec.input or body.input_size
+    if not (lengths or layout.batch_first or spec.readout != "last"):
+        _head(graph, spec, weights, _perceptron(graph, body, weights, samples(graph, entry, weights)), ["batch"])
+        return
+    given = sequences(graph, layout, entry, weights, lengths=lengths)
+    features = without_padding(graph, given, _perceptron(graph, body, weights, given.x), "features")
+    _head(graph, spec, weights, *READOUTS[spec.readout](graph, features, given, layout))
 
 
 def _perceptron(graph: Graph, spec: MLPSpec, weights: Mapping[str, Array], x: str) -> str:
     for layer in range(len(spec.hidden_sizes)):
-        bias = weights[f"body.bias_l{layer}"] if spec.bias else None
-        x = _linear(graph, x, weights[f"body.weight_l{layer}"], bias, f"l{layer}")
+        bias = weights[f"{_BODY}bias_l{layer}"] if spec.bias else None
+        x = linear(graph, x, weights[f"{_BODY}weight_l{layer}"], bias, f"l{layer}")
         activation = _NODE_OF[spec.activation]
         x = x if activation is None else graph.node(activation, [x], [f"y_l{layer}"])
     return x
 
 
-def _head(graph: Graph, weights: Mapping[str, Array], features: str) -> str:
-    return _linear(graph, features, weights["head.weight"], weights["head.bias"], "head")
-
-
-def _linear(graph: Graph, x: str, weight: Array, bias: Array | None, name: str) -> str:
-    """``W x + b`` over the last axis."""
-    z = graph.node("MatMul", [x, graph.constant(f"weight_{name}", weight.T)], [f"product_{name}"])
-    return z if bias is None else graph.node("Add", [z, graph.constant(f"bias_{name}", bias)], [f"z_{name}"])
+def _head(graph: Graph, spec: NetworkSpec, weights: Mapping[str, Array], features: str, axes: Shape) -> None:
+    y = linear(graph, features, weights["head.weight"], weights["head.bias"], "head")
+    graph.output("output", y, [*axes, spec.output_size])

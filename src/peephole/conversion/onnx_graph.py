@@ -74,12 +74,21 @@ class Graph:
         self._nodes.append(self._onnx.helper.make_node(operator, inputs, outputs, name, **(attributes or {})))
         return name
 
-    def constant(self, name: str, values: np.ndarray[Any, Any] | Sequence[int] | int) -> str:
+    def has(self, tensor: str) -> bool:
+        """Whether a node gives a tensor of this name already."""
+        return any(tensor in node.output for node in self._nodes)
+
+    def constant(self, name: str, values: np.ndarray[Any, Any] | Sequence[int] | int | float) -> str:
         """Add an array, in the graph's dtype where it is floating, or whole numbers as int64; give its name."""
         array = np.asarray(values)
         array = array.astype(self.dtype if array.dtype.kind == "f" else np.int64, order="C")
         self._constants[name] = self._onnx.numpy_helper.from_array(array, name)
         return name
+
+    def floating(self, tensor: str, name: str) -> str:
+        """The tensor in the graph's dtype, as ``name``."""
+        to = self._onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
+        return self.node("Cast", [tensor], [name], {"to": to})
 
     def input(self, name: str, shape: Shape, *, whole: bool = False) -> str:
         """Add an input, of int64 where ``whole``; give its name."""

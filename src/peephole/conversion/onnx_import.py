@@ -7,6 +7,7 @@ directions side by side become one stack. What a node does that our cells do not
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -18,7 +19,7 @@ from peephole.conversion.onnx_operator import FUNCTIONS, module_arrays
 from peephole.conversion.onnx_source import Source, read_model
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.spec import Activation, CellSpec, RecurrentSpec
-from peephole.weights import module_shapes
+from peephole.weights import module_shapes, suffix
 
 Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
@@ -85,15 +86,22 @@ def read_layers(source: str | os.PathLike[str] | Any, *, node: str | None = None
             raise ArgumentError(f"{_OWNER}: nodes must stand in the main graph (got one in {hidden}); inline it first")
     else:
         found = [each for each in found if node in (each.name, _first_output(each))]
+        if len(found) > 1:
+            raise ArgumentError(
+                f"{_OWNER}: node must be the name of one node (got {node!r}, which {len(found)} have); "
+                f"name its first output, such as {_first_output(found[0])!r}"
+            )
     if not found:
         there = sorted({each.op_type for each in graph.nodes})
         wanted = "an LSTM or RNN node" if node is None else f"an LSTM or RNN node called {node!r}"
         raise ArgumentError(f"{_OWNER}: the graph must have {wanted} (got {', '.join(there)})")
-    return _joined(graph, [(each, _read(graph, each)) for each in found])
+    named = Counter(each.name for each in found)
+    names = [each.name if named[each.name] == 1 and each.name else _first_output(each) for each in found]
+    return _joined(graph, [(each, _read(graph, each, name)) for each, name in zip(found, names, strict=True)])
 
 
 def _first_output(node: Any) -> str:
-    return next(name for name in node.output if name)
+    return next((name for name in node.output if name), "")
 
 
 def _name(node: Any) -> str:
@@ -104,34 +112,50 @@ def _refuse(node: Any, what: str) -> ArgumentError:
     return ArgumentError(f"{_OWNER}: {node.op_type} node {_name(node)!r}: {what}")
 
 
-def _read(graph: Source, node: Any) -> OnnxLayer:
+def _read(graph: Source, node: Any, name: str) -> OnnxLayer:
     """One node as a stack of one layer."""
     attributes = graph.attributes(node)
-    named = {name: tensor for name, tensor in zip(_INPUTS[node.op_type], node.input, strict=False) if tensor}
-    constants = {name: graph.constant(tensor) for name, tensor in named.items() if name != "X"}
+    named = {of: tensor for of, tensor in zip(_INPUTS[node.op_type], node.input, strict=False) if tensor}
+    constants = {of: graph.constant(tensor) for of, tensor in named.items() if of != "X"}
     arrays = _arrays(node, constants, attributes)
     (directions, _, size), hidden_size = arrays["W"].shape, arrays["R"].shape[2]
+    batch_first = attributes.get("layout", 0) == 1
+    learned = {} if batch_first else _learned(graph, node, named, (directions, 1, hidden_size))
     spec = RecurrentSpec(
         cell=_cell(node, attributes, peepholes="P" in arrays, directions=directions),
         input_size=size,
         hidden_size=hidden_size,
         bidirectional=directions == 2,
         bias="B" in arrays,
+        learned_state=bool(learned),
     )
-    batch_first = attributes.get("layout", 0) == 1
+    weights = module_arrays(spec.cell, arrays, 0)
+    for part, rows in learned.items():
+        weights |= {f"{part}_0{suffix(0, at)}": row for at, row in enumerate(rows[:, 0])}
+    made = {of: tensor for of, tensor in named.items() if constants.get(of) is None}
     return OnnxLayer(
-        nodes={_name(node): {name: tensor for name, tensor in named.items() if constants.get(name) is None}},
+        nodes={name: {of: tensor for of, tensor in made.items() if not (learned and of in _STATES[node.op_type])}},
         spec=spec,
-        weights=module_arrays(spec.cell, arrays, 0),
+        weights={name: weights[name] for name in module_shapes(spec)},
         batch_first=batch_first,
-        state=_state(node, named, constants, batch_first=batch_first),
+        state=_state(node, named, constants, directions, hidden_size, batch_first=batch_first),
         lengths=constants.get("sequence_lens"),
     )
+
+
+def _learned(graph: Source, node: Any, named: Mapping[str, str], shape: tuple[int, ...]) -> dict[str, Array]:
+    """The learned state, ``h`` (and ``c``): constants that the graph spreads over the batch; empty for none."""
+    found = {name: graph.spread(named[name]) for name in _STATES[node.op_type] if name in named}
+    if len(found) < len(_STATES[node.op_type]) or any(q is None or q.shape != shape for q in found.values()):
+        return {}
+    return {name.removeprefix("initial_"): q for name, q in found.items() if q is not None}
 
 
 def _arrays(node: Any, constants: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Array]:
     """``W, R, B, P``, as far as there are any, of the shapes that the operator's definition says."""
     blocks = _BLOCKS[node.op_type]
+    if "W" not in constants or "R" not in constants:
+        raise _refuse(node, "it must have W and R")
     computed = [name for name in blocks if name in constants and constants[name] is None]
     if computed:
         raise _refuse(node, f"{computed[0]} must be a constant (it is computed, or an input of the graph)")
@@ -200,7 +224,13 @@ def _functions(
 
 
 def _state(
-    node: Any, named: Mapping[str, str], constants: Mapping[str, Any], *, batch_first: bool
+    node: Any,
+    named: Mapping[str, str],
+    constants: Mapping[str, Any],
+    directions: int,
+    hidden_size: int,
+    *,
+    batch_first: bool,
 ) -> tuple[Array, ...] | None:
     """The initial state where constants give it; what one of the two leaves out is zero."""
     given = {name: constants[name] for name in _STATES[node.op_type] if name in named}
@@ -210,7 +240,11 @@ def _state(
     if len(values) < len(given):
         raise _refuse(node, "initial_h and initial_c must both be constants, or both come from the graph")
     parts = [given.get(name, np.zeros_like(values[0])) for name in _STATES[node.op_type]]
-    return tuple(np.ascontiguousarray(part.swapaxes(0, 1)) if batch_first else part for part in parts)
+    parts = [np.ascontiguousarray(part.swapaxes(0, 1)) if batch_first and part.ndim == 3 else part for part in parts]
+    for part in parts:
+        if part.ndim != 3 or (part.shape[0], part.shape[2]) != (directions, hidden_size):
+            raise _refuse(node, f"a state must have {directions} directions and {hidden_size} units ({part.shape})")
+    return tuple(parts)
 
 
 def _joined(graph: Source, each: list[tuple[Any, OnnxLayer]]) -> list[OnnxLayer]:

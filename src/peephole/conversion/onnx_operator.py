@@ -54,6 +54,7 @@ _WRITTEN = frozenset(
     {"cell", "input_gate", "forget_gate", "output_gate", "coupled", "peepholes", "cells_per_block"}
     | {"input_activation", "output_activation"}
     | {"kind", "input_size", "hidden_size", "num_layers", "bidirectional", "bias"}
+    | {"residual", "learned_state"}
 )
 _IN_TRAINING_ALONE = frozenset({"recurrent_dropout", "recurrent_dropout_on", "truncated"})
 _NO_WORD = {

@@ -91,6 +91,21 @@ class Source:
             return None
         return self._evaluate(node, inputs)[tensor]
 
+    def spread(self, tensor: str) -> np.ndarray[Any, Any] | None:
+        """The constant ``[count, 1, size]`` whose rows the tensor has for each sequence of a batch, or None."""
+        node = self._makers.get(tensor)
+        if node is None:
+            return None
+        if node.op_type == "Expand":
+            rows = self.constant(node.input[0])
+            return rows if rows is not None and rows.ndim == 3 and rows.shape[1] == 1 else None
+        if node.op_type != "Split" or len(node.input) < 2 or self.attributes(node).get("axis", 0) != 0:
+            return None
+        whole, sizes = self.spread(node.input[0]), self.constant(node.input[1])
+        if whole is None or sizes is None:
+            return None
+        return np.split(whole, np.cumsum(sizes)[:-1])[list(node.output).index(tensor)]
+
     def _evaluate(self, node: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
         helper = self._onnx.helper
         graph = helper.make_graph(

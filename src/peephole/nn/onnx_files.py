@@ -13,7 +13,7 @@ from torch import Tensor
 
 from peephole.conversion import onnx_export, onnx_graph, onnx_import
 from peephole.errors import ArgumentTypeError
-from peephole.nn.building import make_layer
+from peephole.nn.building import build_layer, tensors_of
 from peephole.nn.lstm import LSTM
 from peephole.nn.network import Network
 from peephole.nn.rnn import RNN
@@ -54,10 +54,11 @@ def export_onnx(
     and outputs of the module, ``input`` and ``output, h_n, c_n``; a network has ``input`` and ``output``.
 
     Args:
-        module: a layer, whose ``batch_first`` the file shares, or a network.
+        module: a layer or a network, whose ``batch_first`` (and ``batch_first_states``) the file shares.
         path: the file; what was there is replaced when all is written and checked.
         lengths: whether the graph takes ``lengths``, int64 ``[B]``: the valid steps of each sequence.
-        initial_state: whether it takes ``h_0`` (and ``c_0``), ``[layers x directions, B, H]``; zero without.
+        initial_state: whether it takes ``h_0`` (and ``c_0``), ``[layers x directions, B, H]``; without, it begins with
+            zeros, or with the state that the module learned.
         dtype: what the weights are rounded to on the way, ``"float32"`` or ``"float64"``; their own where None.
             ONNX Runtime runs these operators in float32 alone.
 
@@ -70,10 +71,11 @@ def export_onnx(
     given = cast(object, module)
     options: dict[str, Any] = {"lengths": lengths, "initial_state": initial_state, "dtype": dtype}
     if isinstance(given, Network):
+        options["batch_first"] = given.batch_first
         model = onnx_export.network_model(given.spec, _arrays(given, given.state_dict()), **options)
     elif isinstance(given, (LSTM, RNN)):
-        weights = {name: cast(Tensor, getattr(given, name)) for name in module_shapes(given.spec)}
-        options["batch_first"] = given.batch_first
+        weights = tensors_of(given, module_shapes(given.spec))
+        options |= {"batch_first": given.batch_first, "batch_first_states": given.batch_first_states}
         model = onnx_export.layer_model(given.spec, _arrays(given, weights), **options)
     else:
         raise ArgumentTypeError(
@@ -117,10 +119,8 @@ def _arrays(module: torch.nn.Module, weights: Mapping[str, Tensor]) -> dict[str,
 
 
 def _loaded(found: onnx_import.OnnxLayer) -> LoadedLayer:
-    layer = make_layer(found.spec, batch_first=found.batch_first, dtype=_tensor(found.weights["weight_ih_l0"]).dtype)
-    with torch.no_grad():
-        for name, array in found.weights.items():
-            layer.get_parameter(name).copy_(_tensor(array))
+    tensors = {name: _tensor(array) for name, array in found.weights.items()}
+    layer = build_layer(found.spec, tensors, {"batch_first": found.batch_first})
     state = None if found.state is None else tuple(_tensor(part) for part in found.state)
     return LoadedLayer(
         layer=layer,
