@@ -7,6 +7,7 @@ means: which argument the layer would have to be built with. ``load_state_dict``
 from __future__ import annotations
 
 import abc
+import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -52,8 +53,8 @@ class Incompatible(Protocol):
         ...
 
 
-class Telling(torch.nn.Module, abc.ABC):
-    """A recurrent layer or cell that tells what of a ``state_dict`` does not fit; abstract.
+class Loadable(torch.nn.Module, abc.ABC):
+    """A recurrent layer or cell that tells what of a ``state_dict`` does not fit, and reads older pickles; abstract.
 
     Attributes:
         spec: its sizes and cell.
@@ -98,8 +99,15 @@ class Telling(torch.nn.Module, abc.ABC):
         load(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         _tell_shapes(self, self._own_shapes(), state_dict, prefix, error_msgs)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # pyright: ignore[reportUnknownMemberType]
+        for spec in (self.spec, self.spec.cell):
+            for field in dataclasses.fields(spec):
+                if not hasattr(spec, field.name):  # pickled before there was such a field
+                    object.__setattr__(spec, field.name, field.default)
 
-def _refuse_keys(module: Telling, names: Sequence[str], state_dict: Mapping[str, Any], found: Incompatible) -> None:
+
+def _refuse_keys(module: Loadable, names: Sequence[str], state_dict: Mapping[str, Any], found: Incompatible) -> None:
     """Raise as torch does, with a sentence for the keys that are missing and one for those without a place."""
     owner, spec = type(module).__name__, module.spec
     lacking, beyond = found.missing_keys, found.unexpected_keys
@@ -115,7 +123,7 @@ def _refuse_keys(module: Telling, names: Sequence[str], state_dict: Mapping[str,
 
 
 def _tell_shapes(
-    module: Telling, shapes: Mapping[str, Shape], state_dict: Mapping[str, Any], prefix: str, errors: list[str]
+    module: Loadable, shapes: Mapping[str, Shape], state_dict: Mapping[str, Any], prefix: str, errors: list[str]
 ) -> None:
     """Put one sentence in the place of torch's, one for each parameter, on shapes that differ."""
     came = {

@@ -17,7 +17,7 @@ from peephole.nn import autograd, cudnn, reference
 from peephole.nn.cell import CellRun, CellState
 from peephole.nn.checks import Lengths, check_dropout, check_input, check_lengths, check_state, check_switch
 from peephole.nn.engine import kernels_serve
-from peephole.nn.loading import Telling
+from peephole.nn.loading import Loadable
 from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
 from peephole.nn.packed import pack_like, unpack
 from peephole.nn.stack import run_stack
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
     steps_to_user: Callable[[Tensor], Tensor]
 
 
-class Recurrent(Telling):
+class Recurrent(Loadable):
     """A stack of recurrent layers with torch's parameter names; abstract.
 
     Attributes:

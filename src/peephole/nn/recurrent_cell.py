@@ -16,7 +16,7 @@ from peephole.nn import autograd, reference
 from peephole.nn.cell import CellInputs, CellMasks, CellState, draw_masks
 from peephole.nn.checks import check_count, check_state, check_step, check_switch
 from peephole.nn.engine import kernels_serve
-from peephole.nn.loading import Telling
+from peephole.nn.loading import Loadable
 from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
 from peephole.nn.variants import describe
 from peephole.spec import CellSpec, RecurrentSpec, check_hidden_size
@@ -25,7 +25,7 @@ from peephole.weights import MODULE_NAMES, cell_shapes
 _STATE_NAMES = ("h_0", "c_0", "r_0")
 
 
-class RecurrentCell(Telling):
+class RecurrentCell(Loadable):
     """One step of a recurrent network with torch's parameter names; abstract.
 
     Attributes:
