@@ -37,3 +37,9 @@ EVERYTHING_AT_ONCE = CellSpec(
 
 ALL_CELLS: dict[str, CellSpec] = {**CELLS, **PROJECTED, "everything_at_once": EVERYTHING_AT_ONCE}
 """All of the above."""
+
+SOME_CELLS: dict[str, CellSpec] = {
+    **{name: CELLS[name] for name in ("lstm", "zoneout", "layer_norm", "full_gate_recurrence-3_cells", "rnn")},
+    "everything_at_once": EVERYTHING_AT_ONCE,
+}
+"""One of each kind, for laws about memory, which take long over all of them."""

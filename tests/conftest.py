@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data sets; set PEEPHOLE_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keras_on_torch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever imports Keras gets it on torch, and its settings are kept here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", "torch")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.getbasetemp() / "keras"))
+        yield

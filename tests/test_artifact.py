@@ -75,6 +75,40 @@ def test_a_perceptron_is_saved_like_any_network(tmp_path: Path) -> None:
     assert artifact.load(tmp_path / "model").network == network
 
 
+VERSION_1 = """{
+  "format": "peephole",
+  "format_version": 1,
+  "peephole_version": "0.1.0",
+  "network": {
+    "body": {"kind": "recurrent",
+             "cell": {"cell": "lstm", "input_gate": true, "forget_gate": true, "output_gate": true, "coupled": false,
+                      "peepholes": true, "cells_per_block": 1, "input_activation": "tanh", "output_activation": "tanh",
+                      "full_gate_recurrence": false, "layer_norm": false, "proj_size": 0, "zoneout_hidden": 0.0,
+                      "zoneout_cell": 0.0, "recurrent_dropout": 0.0, "recurrent_dropout_on": "hidden",
+                      "truncated": false},
+             "input_size": 1, "hidden_size": 3, "num_layers": 2, "bidirectional": true, "bias": true},
+    "output_size": 2,
+    "readout": "last"
+  },
+  "task": null,
+  "weights": {"file": "weights.safetensors", "sha256": "SHA256"}
+}"""
+
+
+def test_a_model_of_the_first_version_is_read(tmp_path: Path) -> None:
+    data = safetensors.numpy.save(random_weights(NETWORK))
+    (tmp_path / "weights.safetensors").write_bytes(data)
+    model = VERSION_1.replace("SHA256", hashlib.sha256(data).hexdigest())
+    (tmp_path / "model.json").write_text(model, "utf-8")
+    loaded = artifact.load(tmp_path)
+    assert loaded.network == NETWORK
+    assert_same_bits(loaded.weights, random_weights(NETWORK))
+
+
+def test_a_model_says_the_version_that_reads_it(saved: Path) -> None:
+    assert json.loads((saved / "model.json").read_text("utf-8"))["format_version"] == artifact.FORMAT_VERSION == 2
+
+
 def test_the_task_comes_back_as_it_was(saved: Path) -> None:
     assert artifact.load(saved).task == TASK
 
@@ -317,7 +351,10 @@ ATTACKS: dict[str, tuple[Callable[[Path], object], str]] = {
     "not text": (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe\xfa"), "cannot be read"),
     "a list": (write_model("[]"), 'does not say "format": "peephole"'),
     "another format": (change_model(format="onnx"), 'does not say "format": "peephole"'),
-    "newer version": (change_model(format_version=2, peephole_version="9.0"), "made by Peephole 9.0.*install a newer"),
+    "newer version": (
+        change_model(format_version=artifact.FORMAT_VERSION + 1, peephole_version="9.0"),
+        "made by Peephole 9.0.*install a newer",
+    ),
     "version zero": (change_model(format_version=0), "at least 1"),
     "version as text": (change_model(format_version="1"), "whole number"),
     "version true": (change_model(format_version=True), "whole number"),

@@ -6,14 +6,22 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from peephole.errors import ArgumentError
 from peephole.spec import (
+    ACTIVATIONS,
+    KINDS,
+    READOUTS,
     VARIANTS,
     CellSpec,
+    EmbeddingSpec,
+    LinearSpec,
     MLPSpec,
     NetworkSpec,
     RecurrentSpec,
+    body_spec,
     network_from_dict,
     to_dict,
     variant,
@@ -73,6 +81,43 @@ def test_description_of_a_perceptron_in_json_gives_the_same_network() -> None:
     assert network_from_dict(json.loads(json.dumps(to_dict(spec)))) == spec
 
 
+SIZES = st.integers(1, 6)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> NetworkSpec:
+    size, features = draw(SIZES), draw(SIZES)
+    body: RecurrentSpec | MLPSpec
+    if draw(st.booleans()):
+        hidden_sizes = tuple(draw(st.lists(SIZES, min_size=1, max_size=3)))
+        activation = draw(st.sampled_from(ACTIVATIONS))
+        body = MLPSpec(input_size=size, hidden_sizes=hidden_sizes, activation=activation, bias=draw(st.booleans()))
+    else:
+        body = RecurrentSpec(
+            cell=variant(draw(st.sampled_from(list(VARIANTS)))),
+            input_size=size,
+            hidden_size=draw(SIZES),
+            num_layers=draw(st.integers(2, 3)),
+            bidirectional=draw(st.booleans()),
+            bias=draw(st.booleans()),
+            residual=draw(st.booleans()),
+            learned_state=draw(st.booleans()),
+        )
+    starts = (
+        None,
+        EmbeddingSpec(num_embeddings=features, embedding_dim=size),
+        LinearSpec(input_size=features, output_size=size),
+    )
+    readout = draw(st.sampled_from(READOUTS))
+    return NetworkSpec(input=draw(st.sampled_from(starts)), body=body, output_size=draw(SIZES), readout=readout)
+
+
+@given(spec=networks())
+@settings(max_examples=100)
+def test_description_in_json_gives_the_same_network_whatever_it_is(spec: NetworkSpec) -> None:
+    assert network_from_dict(json.loads(json.dumps(to_dict(spec)))) == spec
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -83,6 +128,14 @@ def test_description_of_a_perceptron_in_json_gives_the_same_network() -> None:
         {"body": {"kind": "recurrent", "cell": {}, "input_size": 1, "hidden_size": "8"}},
         {"body": {"kind": "mlp", "input_size": 1}},
         {"extra": 1},
+        {"input": {"kind": "convolution"}},
+        {"input": {"kind": "embedding", "num_embeddings": 3, "embedding_dim": 2}},
+        {"input": {"kind": "embedding", "num_embeddings": 0, "embedding_dim": 1}},
+        {"input": {"kind": "linear", "input_size": 3}},
+        {"input": [1]},
+        {"input": "embedding"},
+        {"readout": "median"},
+        {"body": {"kind": "recurrent", "cell": {}, "input_size": 1, "hidden_size": 2, "residual": True}},
         {"output_size": 0},
     ],
     ids=str,
@@ -114,3 +167,70 @@ def test_network_shapes_name_every_tensor_of_an_artifact() -> None:
         "head.bias",
     }
     assert shapes["head.weight"] == (5, 8)
+    assert "input.weight" not in shapes
+
+
+def test_an_input_has_its_tensors_before_those_of_the_body() -> None:
+    body = RecurrentSpec(input_size=3, hidden_size=4)
+    embedded = network_shapes(
+        NetworkSpec(input=EmbeddingSpec(num_embeddings=9, embedding_dim=3), body=body, output_size=5)
+    )
+    mapped = network_shapes(NetworkSpec(input=LinearSpec(input_size=2, output_size=3), body=body, output_size=5))
+    assert list(embedded)[:2] == ["input.weight", "body.weight_ih_l0"]
+    assert embedded["input.weight"] == (9, 3)
+    assert list(mapped)[:2] == ["input.weight", "input.bias"]
+    assert (mapped["input.weight"], mapped["input.bias"]) == ((3, 2), (3,))
+
+
+def test_a_network_says_what_it_is_given() -> None:
+    body = RecurrentSpec(input_size=3, hidden_size=4)
+    plain = NetworkSpec(body=body, output_size=1)
+    mapped = NetworkSpec(input=LinearSpec(input_size=2, output_size=3), body=body, output_size=1)
+    embedded = NetworkSpec(input=EmbeddingSpec(num_embeddings=9, embedding_dim=3), body=body, output_size=1)
+    assert [(one.input_size, one.vocabulary) for one in (plain, mapped, embedded)] == [(3, None), (2, None), (None, 9)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"readout": "median"}, "readout must be one of last, mean, max, every (got 'median')"),
+        ({"input": 3}, "input must be EmbeddingSpec or LinearSpec or None (got int)"),
+        ({"body": "lstm"}, "body must be RecurrentSpec or MLPSpec (got str)"),
+        (
+            {"input": EmbeddingSpec(num_embeddings=9, embedding_dim=2)},
+            "the input must give as many features as the body takes (got 2 and 3); set embedding_dim",
+        ),
+    ],
+    ids=str,
+)
+def test_a_meaningless_network_is_refused(fields: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {"body": RecurrentSpec(input_size=3, hidden_size=4), "output_size": 1}
+    with pytest.raises(ArgumentError) as error:
+        NetworkSpec(**(good | fields))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_body_takes_the_same_arguments(kind: str) -> None:
+    body = body_spec(kind, 3, hidden_size=6, num_layers=2, bias=False)
+    assert (body.input_size, body.feature_size, body.bias) == (3, 6, False)
+    assert isinstance(body, MLPSpec) == (kind == "mlp")
+
+
+def test_a_body_of_an_unknown_kind_or_with_what_it_has_not_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="unknown kind 'gru'; choose one of mlp, lstm"):
+        body_spec("gru", 1)
+    for name in ("bidirectional", "residual", "learned_state"):
+        options: dict[str, Any] = {name: True}
+        with pytest.raises(ArgumentError, match=f"{name} belongs to recurrent layers .got True with kind='mlp'"):
+            body_spec("mlp", 1, **options)
+    with pytest.raises(ArgumentError, match="num_layers must be a whole number of at least 1"):
+        body_spec("mlp", 1, num_layers=0)
+
+
+def test_residual_that_would_add_nothing_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="which no layer has here"):
+        RecurrentSpec(input_size=3, hidden_size=4, residual=True)
+    deep = RecurrentSpec(input_size=3, hidden_size=4, num_layers=2, residual=True)
+    assert [deep.adds_input(layer) for layer in range(2)] == [False, True]
+    assert RecurrentSpec(input_size=8, hidden_size=4, bidirectional=True, residual=True).adds_input(0)

@@ -22,8 +22,8 @@ TOLERANCES: dict[str, float] = {
     "nn_kernels_float32": 2e-5,
     # nn: the same with layer norm over as few as two units, whose difference is divided by itself.
     "nn_kernels_layer_norm_float32": 5e-4,
-    # nn: ONNX Runtime uses its own approximations of tanh and of the logistic function.
-    "nn_onnx_float32": 5e-6,
+    # nn: Keras on torch, forward and every gradient, in float32; in float64 too, whose products Keras makes in float32.
+    "nn_keras": 5e-6,
     # nn: weights after a few steps of an optimiser that divides by the size of the gradient, float64.
     "nn_training_float64": 1e-9,
     # nn: half precision keeps 8 (bfloat16) or 11 bits.
@@ -35,6 +35,11 @@ TOLERANCES: dict[str, float] = {
     # nn: against torch, relative to the largest element, where gates are saturated or numbers tiny or huge.
     "nn_numbers_float64": 1e-11,
     "nn_numbers_float32": 2e-5,
+    # nn: inner products of the rows of a factorised matrix of a few dozen.
+    "nn_orthogonal_float64": 1e-13,
+    "nn_orthogonal_float32": 2e-6,
+    # nn: f / (1 − f) of a forget gate near 1, relative.
+    "nn_odds": 1e-12,
     # runtime: a step and a pass over many steps add the same products, in an order that a kernel may choose.
     "runtime_float64": 1e-13,
     "runtime_float32": 1e-6,
@@ -81,4 +86,10 @@ TOLERANCES: dict[str, float] = {
     "bench_by_hand": 1e-12,
     # bench: times and rates are told with five digits.
     "bench_told": 2e-4,
+    # conversion: ONNX Runtime uses its own approximations of tanh and of the logistic function.
+    "onnx_runtime_float32": 5e-6,
+    # conversion: ONNX's own evaluator in NumPy, float64: sums in another order.
+    "onnx_reference_float64": 1e-13,
+    # conversion: ONNX's published cases were computed in float32; ONNX itself allows 1e-3.
+    "onnx_published_float32": 2e-6,
 }

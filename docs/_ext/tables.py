@@ -1,6 +1,7 @@
 """Tables of the documentation that are read off the code, so that they cannot drift from it.
 
-``{variants-table}`` lists :data:`peephole.spec.VARIANTS`; ``{tolerances-table}`` lists ``tests/tolerances.py`` with
+``{variants-table}`` lists :data:`peephole.spec.VARIANTS`; ``{initialisations-table}`` lists
+:data:`peephole.nn.INITIALISATIONS`; ``{tolerances-table}`` lists ``tests/tolerances.py`` with
 the comments that stand above its entries.
 """
 
@@ -16,6 +17,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from peephole.nn import INITIALISATIONS
 from peephole.spec import VARIANTS, CellSpec
 
 TOLERANCES = Path(__file__).parents[2] / "tests" / "tolerances.py"
@@ -93,6 +95,15 @@ class VariantsTable(GeneratedTable):
         return variants()
 
 
+class InitialisationsTable(GeneratedTable):
+    """The named initialisations."""
+
+    header = ("name", "what", "when to choose it", "source")
+
+    def rows(self) -> Iterable[Sequence[str]]:
+        return [(f"`{name}`", one.summary, one.when, one.source) for name, one in INITIALISATIONS.items()]
+
+
 class TolerancesTable(GeneratedTable):
     """The tolerances of the tests."""
 
@@ -106,5 +117,6 @@ class TolerancesTable(GeneratedTable):
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     app.add_directive("variants-table", VariantsTable)
+    app.add_directive("initialisations-table", InitialisationsTable)
     app.add_directive("tolerances-table", TolerancesTable)
     return {"parallel_read_safe": True}

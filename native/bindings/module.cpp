@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "addresses.hpp"
-#include "peephole.h"
+#include "peephole.hpp"
 #include "stepper.hpp"
 
 namespace nb = nanobind;
@@ -19,27 +19,6 @@ using namespace nb::literals;
 using namespace peephole_python;
 
 namespace {
-
-template <class Real>
-struct Entry;
-
-#define DEFINE_ENTRY(real, suffix)                                           \
-  template <>                                                                \
-  struct Entry<real> {                                                       \
-    using Weights = peephole_weights_##suffix;                               \
-    using Inputs = peephole_inputs_##suffix;                                 \
-    using Tape = peephole_tape_##suffix;                                     \
-    using Errors = peephole_errors_##suffix;                                 \
-    using Gradients = peephole_gradients_##suffix;                           \
-    using Dense = peephole_dense_buffers_##suffix;                           \
-    static constexpr auto forward = peephole_forward_##suffix;               \
-    static constexpr auto backward = peephole_backward_##suffix;             \
-    static constexpr auto dense_forward = peephole_dense_forward_##suffix;   \
-    static constexpr auto dense_backward = peephole_dense_backward_##suffix; \
-  };
-
-DEFINE_ENTRY(float, f32)
-DEFINE_ENTRY(double, f64)
 
 using Address = std::uintptr_t;
 using Run = decltype(peephole_threads::run);
@@ -54,7 +33,7 @@ using Pass = std::function<int(const peephole_threads*)>;
 template <class Real>
 Pass forward_pass(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
                   const peephole_workspace& workspace) {
-  using E = Entry<Real>;
+  using E = peephole::Api<Real>;
   typename E::Weights weights{};
   typename E::Inputs inputs{};
   typename E::Tape tape{};
@@ -71,7 +50,7 @@ Pass forward_pass(const peephole_cell& cell, const peephole_sizes& sizes, const 
 template <class Real>
 Pass backward_pass(const peephole_cell& cell, const peephole_sizes& sizes, const nb::dict& by_name,
                    const peephole_workspace& workspace) {
-  using E = Entry<Real>;
+  using E = peephole::Api<Real>;
   typename E::Weights weights{};
   typename E::Inputs inputs{};
   typename E::Tape tape{};
@@ -136,7 +115,7 @@ std::vector<int> run_beside(const nb::list& jobs, Address runner) {
 template <class Real>
 int run_dense(const peephole_dense& layer, peephole_pass pass, const nb::dict& by_name,
               const peephole_workspace& workspace) {
-  using E = Entry<Real>;
+  using E = peephole::Api<Real>;
   typename E::Dense buffers{};
   Addresses addresses(by_name);
   addresses.fill(buffers, dense_fields);

@@ -16,30 +16,13 @@
 #endif
 
 #include "addresses.hpp"
+#include "peephole.hpp"
 
 namespace peephole_python {
 namespace {
 
 using namespace nb::literals;
 using Address = std::uintptr_t;
-
-template <class Real>
-struct Functions;
-
-#define DEFINE_FUNCTIONS(real, suffix)                             \
-  template <>                                                      \
-  struct Functions<real> {                                         \
-    using Layer = peephole_layer_##suffix;                         \
-    using Weights = peephole_weights_##suffix;                     \
-    using Dense = peephole_dense_buffers_##suffix;                 \
-    static constexpr auto bytes = peephole_stepper_bytes_##suffix; \
-    static constexpr auto make = peephole_make_stepper_##suffix;   \
-    static constexpr auto step = peephole_step_##suffix;           \
-    static_assert(noexcept(step(nullptr, nullptr, nullptr)));      \
-  };
-
-DEFINE_FUNCTIONS(float, f32)
-DEFINE_FUNCTIONS(double, f64)
 
 // The multiplications from which on a step takes some 20 microseconds or more: another thread may then run meanwhile.
 constexpr double long_step = 5e5;
@@ -48,7 +31,7 @@ constexpr double long_step = 5e5;
 // (B, I, O, activation, addresses).
 template <class Real>
 class Layers {
-  using F = Functions<Real>;
+  using F = peephole::Api<Real>;
 
  public:
   explicit Layers(const nb::list& told) : parts_(told.size()) {
@@ -200,18 +183,18 @@ class Stepper {
 
   template <class Real>
   int make(const nb::list& told) {
-    using F = Functions<Real>;
+    using F = peephole::Api<Real>;
     const Layers<Real> layers(told);
     const auto& all = layers.all();
-    const std::size_t bytes = F::bytes(all.data(), static_cast<std::int64_t>(all.size()));
+    const std::size_t bytes = F::stepper_bytes(all.data(), static_cast<std::int64_t>(all.size()));
     if (bytes == SIZE_MAX) {
       unsigned char none = 0;
-      const int status = F::make(all.data(), static_cast<std::int64_t>(all.size()), &none, 0);
+      const int status = F::make_stepper(all.data(), static_cast<std::int64_t>(all.size()), &none, 0);
       return status == PEEPHOLE_OK ? PEEPHOLE_BAD_SIZES : status;
     }
     memory_ = allocate(bytes);
     is_long_ = layers.multiplications() >= long_step;
-    return F::make(all.data(), static_cast<std::int64_t>(all.size()), memory_.get(), bytes);
+    return F::make_stepper(all.data(), static_cast<std::int64_t>(all.size()), memory_.get(), bytes);
   }
 
   int run(void* x, void* y) const noexcept {

@@ -1,8 +1,8 @@
 // What one instruction set offers: a table of functions. Arguments are checked before (abi.cpp).
 #pragma once
 
-#include "buffers.hpp"
 #include "isa.hpp"
+#include "peephole.hpp"
 #include "shape.hpp"
 
 namespace peephole {

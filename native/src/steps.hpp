@@ -1,8 +1,8 @@
 // Which (step, row) pairs are valid in a ragged batch, and where gates stand in a row: what both loops share.
 #pragma once
 
-#include "buffers.hpp"
 #include "isa.hpp"
+#include "peephole.hpp"
 #include "shape.hpp"
 
 namespace peephole::PEEPHOLE_ISA {

@@ -10,13 +10,15 @@
 #include <mutex>
 #include <vector>
 
-#include "peephole.h"
+#include "peephole.hpp"
 #include "watch.hpp"
 
 static_assert(noexcept(peephole_step_f32(nullptr, nullptr, nullptr)));
 static_assert(noexcept(peephole_step_f64(nullptr, nullptr, nullptr)));
 
 namespace {
+
+using peephole::Api;
 
 // Of neurons against a sum in another order, relative to a sum of the parts' sizes.
 template <class Real>
@@ -42,28 +44,6 @@ std::vector<Real> drawn(std::int64_t count) {
   }
   return values;
 }
-
-template <class Real>
-struct Api;
-
-#define DEFINE_API(real, suffix)                                                 \
-  template <>                                                                    \
-  struct Api<real> {                                                             \
-    using Weights = peephole_weights_##suffix;                                   \
-    using Inputs = peephole_inputs_##suffix;                                     \
-    using Tape = peephole_tape_##suffix;                                         \
-    using Dense = peephole_dense_buffers_##suffix;                               \
-    using Layer = peephole_layer_##suffix;                                       \
-    static constexpr auto forward = peephole_forward_##suffix;                   \
-    static constexpr auto forward_prepared = peephole_forward_prepared_##suffix; \
-    static constexpr auto prepare = peephole_prepare_##suffix;                   \
-    static constexpr auto bytes = peephole_stepper_bytes_##suffix;               \
-    static constexpr auto make = peephole_make_stepper_##suffix;                 \
-    static constexpr auto step = peephole_step_##suffix;                         \
-  };
-
-DEFINE_API(float, f32)
-DEFINE_API(double, f64)
 
 template <class Real>
 bool same_bits(const std::vector<Real>& a, const std::vector<Real>& b) {
@@ -142,12 +122,12 @@ class Stepper {
  public:
   Stepper(const std::vector<typename A::Layer>& layers, std::size_t shift) : shift_(shift) {
     const std::int64_t count = static_cast<std::int64_t>(layers.size());
-    const std::size_t bytes = A::bytes(layers.data(), count);
+    const std::size_t bytes = A::stepper_bytes(layers.data(), count);
     memory_.resize(shift + bytes);
-    expect(A::make(layers.data(), count, memory_.data() + shift, bytes - 1) == PEEPHOLE_SMALL_WORKSPACE,
+    expect(A::make_stepper(layers.data(), count, memory_.data() + shift, bytes - 1) == PEEPHOLE_SMALL_WORKSPACE,
            "small memory");
     watch::begin();
-    const int status = A::make(layers.data(), count, memory_.data() + shift, bytes);
+    const int status = A::make_stepper(layers.data(), count, memory_.data() + shift, bytes);
     expect(watch::end() == 0 && status == PEEPHOLE_OK, "a stepper is made in the memory it is given");
   }
 

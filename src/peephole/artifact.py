@@ -2,7 +2,7 @@
 
 ::
 
-    model.json            {"format": "peephole", "format_version": 1, "peephole_version": "0.1.0",
+    model.json            {"format": "peephole", "format_version": 2, "peephole_version": "0.1.0",
                            "network": {...}, "task": {...} or null,
                            "weights": {"file": "weights.safetensors", "sha256": "..."}}
     weights.safetensors   every tensor of peephole.weights.network_shapes, float32 or float64
@@ -33,7 +33,7 @@ from peephole.version import VERSION
 from peephole.weights import network_shapes
 
 FORMAT = "peephole"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 

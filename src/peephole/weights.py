@@ -14,6 +14,9 @@ letter     module                 shape             what
 ``W_p``    ``weight_hr``          ``[P, H]``        projection
 ``gain``   ``norm_gain``          ``[K + H]``       layer norm: rows as in ``W``, then the cell (RNN: ``[K]``)
 ``shift``  ``norm_shift``         ``[K + H]``       layer norm: the same
+``h``      ``h_0``                ``[P]``           learned state before the first step (``learned_state``): hidden
+``c``      ``c_0``                ``[H]``           the same: the memory cells
+``r``      ``r_0``                ``[G]``           the same: the gates of the step before, with full gate recurrence
 =========  =====================  ================  ==============================================================
 
 A gate has one row per block (``N`` rows), the candidate one per cell (``H`` rows): ``K = gates·N + H``.
@@ -26,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from peephole.spec import CellSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import CellSpec, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
 
 MODULE_NAMES: Mapping[str, tuple[str, ...]] = {
     "W": ("weight_ih",),
@@ -39,6 +42,9 @@ MODULE_NAMES: Mapping[str, tuple[str, ...]] = {
     "shift": ("norm_shift",),
 }
 """Letter of the glossary to the names in a torch module; ``b`` is the sum of its two."""
+
+STATE_NAMES: Mapping[str, str] = {"h": "h_0", "c": "c_0", "r": "r_0"}
+"""Part of a state to the name that its learned value has in a torch module."""
 
 
 def row_count(spec: CellSpec, hidden_size: int) -> int:
@@ -80,6 +86,16 @@ def cell_shapes(spec: CellSpec, input_size: int, hidden_size: int, *, bias: bool
     return shapes
 
 
+def state_sizes(spec: CellSpec, hidden_size: int) -> dict[str, int]:
+    """Sizes of the parts of a cell's state, ``h``, ``c`` and ``r``, as far as the cell has them."""
+    sizes = {"h": spec.proj_size or hidden_size}
+    if spec.cell == "lstm":
+        sizes["c"] = hidden_size
+    if spec.full_gate_recurrence:
+        sizes["r"] = row_count(spec, hidden_size) - hidden_size
+    return sizes
+
+
 def suffix(layer: int, direction: int) -> str:
     """What torch puts behind a name: ``_l0``, ``_l0_reverse``, ``_l1``."""
     return f"_l{layer}" + ("_reverse" if direction else "")
@@ -93,14 +109,25 @@ def cells(spec: RecurrentSpec) -> Iterator[tuple[int, int]]:
 
 
 def module_shapes(spec: RecurrentSpec) -> dict[str, tuple[int, ...]]:
-    """Every parameter of a stack by its module name, in torch's order."""
+    """Every parameter of a stack by its module name, in torch's order; a learned state behind its cell's weights."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, direction in cells(spec):
         by_letter = cell_shapes(spec.cell, spec.layer_input_size(layer), spec.hidden_size, bias=spec.bias)
         for letter, shape in by_letter.items():
             for name in MODULE_NAMES[letter]:
                 shapes[name + suffix(layer, direction)] = shape
+        if spec.learned_state:
+            for part, size in state_sizes(spec.cell, spec.hidden_size).items():
+                shapes[STATE_NAMES[part] + suffix(layer, direction)] = (size,)
     return shapes
+
+
+def learned_names(spec: RecurrentSpec) -> tuple[tuple[str, ...], ...]:
+    """The module names of the learned state: for each part that the cell has, those of every layer and direction."""
+    if not spec.learned_state:
+        return ()
+    parts = state_sizes(spec.cell, spec.hidden_size)
+    return tuple(tuple(STATE_NAMES[part] + suffix(*cell) for cell in cells(spec)) for part in parts)
 
 
 def mlp_shapes(spec: MLPSpec) -> dict[str, tuple[int, ...]]:
@@ -115,10 +142,20 @@ def mlp_shapes(spec: MLPSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def input_shapes(spec: EmbeddingSpec | LinearSpec | None) -> dict[str, tuple[int, ...]]:
+    """Every parameter of what a network begins with: ``weight``, one row a number, or ``weight`` and ``bias``."""
+    if spec is None:
+        return {}
+    if isinstance(spec, EmbeddingSpec):
+        return {"weight": (spec.num_embeddings, spec.embedding_dim)}
+    return {"weight": (spec.output_size, spec.input_size), "bias": (spec.output_size,)}
+
+
 def network_shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
-    """Every tensor of a network by the name it has in an artifact: ``body.*``, ``head.weight``, ``head.bias``."""
+    """Every tensor of a network by the name it has in an artifact: ``input.*``, ``body.*``, ``head.*``, in order."""
     body = mlp_shapes(spec.body) if isinstance(spec.body, MLPSpec) else module_shapes(spec.body)
     return {
+        **{f"input.{name}": shape for name, shape in input_shapes(spec.input).items()},
         **{f"body.{name}": shape for name, shape in body.items()},
         "head.weight": (spec.output_size, spec.body.feature_size),
         "head.bias": (spec.output_size,),
@@ -136,3 +173,12 @@ def cell_weights(
         parts = [tensors[prefix + name + behind] for name in MODULE_NAMES[letter]]
         weights[letter] = parts[0] if len(parts) == 1 else parts[0] + parts[1]
     return weights
+
+
+def learned_state(
+    tensors: Mapping[str, np.ndarray[Any, Any]], spec: RecurrentSpec, layer: int, direction: int, *, prefix: str = ""
+) -> dict[str, np.ndarray[Any, Any]]:
+    """One cell's learned state by part (``h``, ``c``, ``r``), ``[size]`` each; empty where the stack learns none."""
+    parts = state_sizes(spec.cell, spec.hidden_size) if spec.learned_state else ()
+    behind = suffix(layer, direction)
+    return {part: tensors[prefix + STATE_NAMES[part] + behind] for part in parts}

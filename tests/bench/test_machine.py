@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from peephole.bench import machine
-from peephole.kernels import native
+from peephole.kernels import core
 from peephole.version import VERSION
 
 
@@ -18,7 +18,7 @@ def test_the_machine_is_told_on_one_line() -> None:
     line = machine.machine_line(found)
     assert "\n" not in line
     assert all(part in line for part in (found["processor"], f"{found['cores']} cores", f"torch {torch.__version__}"))
-    assert f"our kernels in {native.isa()}" in line
+    assert f"our kernels in {core.isa()}" in line
     assert "our kernels in avx512" in machine.machine_line({**found, "instruction_set": "avx512"})
 
 

@@ -34,11 +34,6 @@ PAIRS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _keras_keeps_its_settings_here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.getbasetemp() / "keras"))
-
-
 def tolerance(case: Case) -> float:
     return TOLERANCES[f"bench_{'layer_norm_' if case.variant == 'layer_norm' else ''}{case.dtype}"]
 

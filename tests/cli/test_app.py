@@ -17,6 +17,7 @@ COMMANDS = (
     ("fit", "forecast"),
     ("predict",),
     ("evaluate",),
+    ("export",),
     ("gradcheck",),
     ("variants",),
     ("bench",),

@@ -20,11 +20,6 @@ from tests.cli.command import content_of, peephole
 TINY = ("--seconds", "0", "--shapes", "4,2,3", "--threads", "1")
 
 
-@pytest.fixture(autouse=True)
-def _keras_keeps_its_settings_here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.getbasetemp() / "keras"))
-
-
 def test_the_choices_are_those_of_the_library() -> None:
     assert [regime.value for regime in Regime] == list(REGIMES)
     assert [peer.value for peer in Peer] == list(PEERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,15 @@ from peephole.equations import (
     losses,
     mlp_backward,
     mlp_forward,
+    readout_backward,
+    readout_forward,
     stack_backward,
     stack_forward,
 )
 from peephole.equations.activations import Array
 from peephole.equations.gradcheck import check, compare, difference, random_problem
-from peephole.spec import ACTIVATIONS, VARIANTS, Activation, CellSpec, RecurrentSpec
-from peephole.weights import module_shapes
+from peephole.spec import ACTIVATIONS, READOUTS, VARIANTS, Activation, CellSpec, Readout, RecurrentSpec
+from peephole.weights import learned_names, module_shapes
 from tests.cells import CELLS, EVERYTHING_AT_ONCE, PROJECTED
 from tests.tolerances import TOLERANCES
 
@@ -68,18 +71,32 @@ def test_check_finds_a_wrong_gradient() -> None:
     assert worst > 1000 * TOLERANCE
 
 
-@pytest.mark.parametrize("variant", ["lstm", "peephole", "rnn", "coupled"])
-def test_gradient_of_stacked_bidirectional_network_equals_central_difference(variant: str) -> None:
+def bidirectional(variant: str, **fields: Any) -> RecurrentSpec:
+    return RecurrentSpec(cell=VARIANTS[variant].spec, hidden_size=3, bidirectional=True, **fields)
+
+
+STACKS: dict[str, RecurrentSpec] = {
+    **{name: bidirectional(name, input_size=2, num_layers=2) for name in ("lstm", "peephole", "rnn", "coupled")},
+    **{
+        f"{name} from a learned state": bidirectional(name, input_size=2, num_layers=2, learned_state=True)
+        for name in ("lstm", "peephole", "rnn", "coupled", "full_gate_recurrence")
+    },
+    "residual": bidirectional("peephole", input_size=2, num_layers=3, residual=True),
+    "residual from the first layer": bidirectional("lstm", input_size=6, num_layers=2, residual=True),
+}
+
+
+@pytest.mark.parametrize("spec", STACKS.values(), ids=STACKS)
+def test_gradient_of_stacked_bidirectional_network_equals_central_difference(spec: RecurrentSpec) -> None:
     rng = np.random.default_rng(5)
-    spec = RecurrentSpec(cell=VARIANTS[variant].spec, input_size=2, hidden_size=3, num_layers=2, bidirectional=True)
     tensors: dict[str, Array] = {name: 0.7 * rng.standard_normal(shape) for name, shape in module_shapes(spec).items()}
-    x = rng.standard_normal((3, 3, 2))
+    x = rng.standard_normal((3, 3, spec.input_size))
     lengths = np.array([3, 1, 2])
     tape = stack_forward(spec, tensors, x, lengths=lengths)
     dy = np.empty_like(tape.y)
     rng.standard_normal(out=dy)
     dfinal = [state._replace(h=rng.standard_normal(state.h.shape)) for state in tape.final]
-    gradients = stack_backward(spec, tensors, tape, dy, dfinal=[d._replace(c=None) for d in dfinal])
+    gradients = stack_backward(spec, tensors, tape, dy, dfinal=[State(d.h) for d in dfinal])
 
     def value() -> float:
         now = stack_forward(spec, tensors, x, lengths=lengths)
@@ -90,6 +107,21 @@ def test_gradient_of_stacked_bidirectional_network_equals_central_difference(var
     for name, variable in {"x": x, **tensors}.items():
         comparison = compare(name, analytic[name], difference(value, variable))
         assert comparison.relative_error <= TOLERANCE, comparison
+
+
+def test_a_learned_state_that_was_overridden_has_no_gradient() -> None:
+    rng = np.random.default_rng(6)
+    spec = bidirectional("peephole", input_size=2, num_layers=2, learned_state=True)
+    tensors: dict[str, Array] = {name: rng.standard_normal(shape) for name, shape in module_shapes(spec).items()}
+    x = rng.standard_normal((3, 2, 2))
+    given = [State(np.ones((2, 3)), np.ones((2, 3)))] * 4
+    tape = stack_forward(spec, tensors, x, given)
+    assert tape.y.tobytes() != stack_forward(spec, tensors, x).y.tobytes()
+    gradients = stack_backward(spec, tensors, tape, np.ones_like(tape.y)).weights
+    assert gradients.keys() == tensors.keys()
+    assert {name for name, gradient in gradients.items() if not gradient.any()} == {
+        name for names in learned_names(spec) for name in names
+    }
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -111,6 +143,21 @@ def test_gradient_of_partially_connected_perceptron_equals_central_difference(ac
         assert compare("W", gradient.W, difference(value, layer.W)).relative_error <= TOLERANCE
         assert compare("b", gradient.b, difference(value, layer.b)).relative_error <= TOLERANCE
     assert not gradients[0].W[mask == 0].any()
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("lengths", [None, np.array([4, 0, 2])], ids=["whole", "ragged"])
+def test_gradient_of_readout_equals_central_difference(readout: Readout, lengths: Any) -> None:
+    rng = np.random.default_rng(4)
+    y = rng.standard_normal((4, 3, 2))
+    dq = np.empty(readout_forward(readout, y, lengths=lengths).shape)
+    rng.standard_normal(out=dq)
+    gradient = readout_backward(readout, y, dq, lengths=lengths)
+
+    def value() -> float:
+        return float((dq * readout_forward(readout, y, lengths=lengths)).sum())
+
+    assert compare("y", gradient, difference(value, y)).relative_error <= TOLERANCE
 
 
 Loss = Callable[[Array, Array], tuple[float, Array]]

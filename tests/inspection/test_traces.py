@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,32 +12,31 @@ from peephole import inspection
 from peephole.artifact import Artifact
 from peephole.equations import stack_forward
 from peephole.errors import ArgumentError
-from peephole.spec import CellSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.runtime import Model
+from peephole.spec import CellSpec, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import network_shapes
 from tests.cells import CELLS, EVERYTHING_AT_ONCE
 from tests.tolerances import TOLERANCES
 
 
-def saved(body: RecurrentSpec | MLPSpec) -> Artifact:
+def saved(body: RecurrentSpec | MLPSpec, start: EmbeddingSpec | LinearSpec | None = None) -> Artifact:
     rng = np.random.default_rng(0)
-    network = NetworkSpec(body=body, output_size=1)
+    network = NetworkSpec(input=start, body=body, output_size=1)
     weights = {name: 0.5 * rng.standard_normal(shape) for name, shape in network_shapes(network).items()}
     return Artifact(network=network, weights=weights, task=None, sha256="", peephole_version="")
 
 
-def recurrent(cell: CellSpec, *, num_layers: int = 1, bidirectional: bool = False) -> Artifact:
-    hidden = 6
-    return saved(
-        RecurrentSpec(cell=cell, input_size=2, hidden_size=hidden, num_layers=num_layers, bidirectional=bidirectional)
-    )
+def recurrent(cell: CellSpec, **arguments: Any) -> Artifact:
+    return saved(RecurrentSpec(cell=cell, input_size=2, hidden_size=6, **arguments))
 
 
 X = np.random.default_rng(1).standard_normal((7, 2))
 
 
+@pytest.mark.parametrize("learned_state", [False, True], ids=["from zero", "learned state"])
 @pytest.mark.parametrize("name", CELLS)
-def test_every_layer_and_direction_is_the_stack_of_the_equations(name: str) -> None:
-    model = recurrent(CELLS[name], num_layers=2, bidirectional=True)
+def test_every_layer_and_direction_is_the_stack_of_the_equations(name: str, learned_state: bool) -> None:
+    model = recurrent(CELLS[name], num_layers=2, bidirectional=True, learned_state=learned_state)
     body = model.network.body
     assert isinstance(body, RecurrentSpec)
     tensors = {key.removeprefix("body."): value for key, value in model.weights.items()}
@@ -70,12 +70,33 @@ def test_a_trace_can_be_drawn_with_everything_at_once() -> None:
     assert inspection.gates(found, X[:, 0]).axes
 
 
+START = {
+    "features": None,
+    "linear": LinearSpec(input_size=3, output_size=2),
+    "embedding": EmbeddingSpec(num_embeddings=5, embedding_dim=2),
+}
+
+
+@pytest.mark.parametrize("start", START)
+def test_a_trace_begins_where_the_network_does(start: str) -> None:
+    body = RecurrentSpec(input_size=2, hidden_size=4, num_layers=3, residual=True)
+    model = saved(body, START[start])
+    x: Any = np.array([0, 4, 2, 4]) if start == "embedding" else X[:, [0, 1, 0]] if start == "linear" else X
+    predicted = Model(model).predict(x)
+    h = sum(inspection.trace(model, x, layer=layer)["h"][-1] for layer in range(3))  # what a residual stack gives
+    expected = model.weights["head.weight"] @ h + model.weights["head.bias"]
+    np.testing.assert_allclose(predicted, expected, atol=TOLERANCES["same_sum_in_another_order"])
+
+
+EMBEDDED = saved(RecurrentSpec(input_size=2, hidden_size=4), START["embedding"])
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "mlp": (lambda: inspection.trace(saved(MLPSpec(input_size=2)), X), "must be recurrent"),
     "layer": (lambda: inspection.trace(recurrent(CellSpec()), X, layer=1), "1 layer"),
     "direction": (lambda: inspection.trace(recurrent(CellSpec()), X, direction=1), "1 direction"),
     "shape": (lambda: inspection.trace(recurrent(CellSpec()), X[:, :1]), "x must have shape"),
     "no steps": (lambda: inspection.trace(recurrent(CellSpec()), X[:0]), "x must have shape"),
+    "a number that is none": (lambda: inspection.trace(EMBEDDED, np.array([1, 5])), "trace: x must hold whole .*got 5"),
+    "rows of numbers": (lambda: inspection.trace(EMBEDDED, np.array([[1, 2]])), r"x must have shape \[steps\]"),
 }
 
 

@@ -6,24 +6,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from peephole.kernels import native
+from peephole.kernels import core
 
-ISAS = native.isa_names() if native.native_available() else []
+ISAS = core.isa_names() if core.native_available() else []
 
 
 @pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """An instruction set, which all passes of the test run on."""
-    before = native.isa()
-    native.force_isa(request.param)
+    before = core.isa()
+    core.force_isa(request.param)
     yield request.param
-    native.force_isa(before)
+    core.force_isa(before)
 
 
 @pytest.fixture(params=ISAS[1:])
 def fast_isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """The same without the plain kernels, the oracle of the others."""
-    before = native.isa()
-    native.force_isa(request.param)
+    before = core.isa()
+    core.force_isa(request.param)
     yield request.param
-    native.force_isa(before)
+    core.force_isa(before)

@@ -13,8 +13,9 @@ from peephole import equations, kernels
 from peephole.equations import Gradients, Masks, State, Tape, gradcheck
 from peephole.equations.gradcheck import Problem
 from peephole.kernels import layout
+from peephole.kernels.core import Dtype
 from peephole.kernels.layout import Sizes
-from peephole.kernels.native import Dtype, address_of, run_backward, run_forward
+from peephole.kernels.native import address_of, run_backward, run_forward
 from tests.tolerances import TOLERANCES
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -11,7 +11,7 @@ import pytest
 from peephole import kernels
 from peephole.equations import Tape
 from peephole.errors import ArgumentError, BackendError
-from peephole.kernels import native
+from peephole.kernels import core
 from peephole.kernels.backend import BACKENDS
 from peephole.spec import VARIANTS, CellSpec
 from tests.cells import CELLS, EVERYTHING_AT_ONCE
@@ -46,13 +46,13 @@ def test_environment_chooses_where_the_call_does_not(monkeypatch: pytest.MonkeyP
 
 
 def test_core_of_another_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    native.core.cache_clear()
-    monkeypatch.setattr(native, "ABI_VERSION", -1)
+    core.module.cache_clear()
+    monkeypatch.setattr(core, "ABI_VERSION", -1)
     try:
         with pytest.raises(BackendError, match="must be of version -1"):
-            native.core()
+            core.module()
     finally:
-        native.core.cache_clear()
+        core.module.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

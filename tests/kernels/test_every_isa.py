@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peephole.equations.gradcheck import Problem
-from peephole.kernels import native
+from peephole.kernels import core
 from peephole.spec import CellSpec
 from tests.cells import ALL_CELLS, CELLS
 from tests.kernels.conftest import ISAS
@@ -85,18 +85,18 @@ def problems(draw: st.DrawFn) -> Problem:
 @settings(max_examples=200)
 @given(problem=problems(), dtype=st.sampled_from(["float64", "float32"]))
 def test_every_isa_equals_the_plain_kernels(problem: Problem, dtype: str) -> None:
-    before = native.isa()
+    before = core.isa()
     try:
         for isa in ISAS[1:]:
             assert_equals_plain(isa, problem, dtype)
     finally:
-        native.force_isa(before)
+        core.force_isa(before)
 
 
 def assert_equals_plain(isa: str, problem: Problem, dtype: str, more: str = "") -> None:
     problem = in_dtype(tempered(problem), dtype)
-    native.force_isa("plain")
+    core.force_isa("plain")
     expected = threaded_pass(problem, 1)
-    native.force_isa(isa)
+    core.force_isa(isa)
     kind = more or "_layer_norm" * problem.spec.layer_norm
     assert_same(threaded_pass(problem, 1), expected, TOLERANCES[f"native_fast_{dtype}{kind}"])

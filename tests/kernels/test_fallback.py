@@ -22,8 +22,8 @@ sys.meta_path.insert(0, Broken())
 """
 
 OF_ANOTHER_VERSION = """
-from peephole.kernels import native
-native.ABI_VERSION = -1
+from peephole.kernels import core
+core.ABI_VERSION = -1
 """
 
 FORWARD = """

@@ -14,7 +14,7 @@ from peephole.equations.gradcheck import Problem
 from peephole.kernels import layout
 from peephole.kernels.native import run_backward, run_forward
 from peephole.spec import VARIANTS, CellSpec
-from tests.cells import CELLS, EVERYTHING_AT_ONCE
+from tests.cells import SOME_CELLS
 from tests.kernels.problems import (
     Array,
     Errors,
@@ -32,8 +32,6 @@ from tests.kernels.problems import (
 from tests.tolerances import TOLERANCES
 
 SAME_BITS = TOLERANCES["native_same_bits"]
-SOME_CELLS = {name: CELLS[name] for name in ("lstm", "zoneout", "layer_norm", "full_gate_recurrence-3_cells", "rnn")}
-SOME_CELLS["everything_at_once"] = EVERYTHING_AT_ONCE
 EVERY_ONE = pytest.mark.parametrize("spec", SOME_CELLS.values(), ids=SOME_CELLS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import cast
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from peephole.equations.gradcheck import Problem
 from peephole.kernels import layout
-from peephole.kernels.native import Dtype, Pass, run_passes
-from peephole.spec import CellSpec
-from tests.cells import CELLS, EVERYTHING_AT_ONCE
+from peephole.kernels.core import Dtype
+from peephole.kernels.native import Pass, run_passes
+from tests.cells import CELLS, SOME_CELLS
 from tests.kernels.problems import (
     STEPS,
     Array,
@@ -27,17 +28,17 @@ from tests.kernels.problems import (
 from tests.tolerances import TOLERANCES
 
 SAME_BITS = TOLERANCES["native_same_bits"]
-SOME_CELLS = {name: CELLS[name] for name in ("lstm", "zoneout", "layer_norm", "full_gate_recurrence-3_cells", "rnn")}
-SOME_CELLS["everything_at_once"] = EVERYTHING_AT_ONCE
-EVERY_CELL = pytest.mark.parametrize("spec", SOME_CELLS.values(), ids=SOME_CELLS)
-DIRECTIONS = pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
-DTYPES = pytest.mark.parametrize("dtype", ["float64", "float32"])
+CASES = list(product(SOME_CELLS, ["forwards", "backwards"], ["float64", "float32"]))
 HELD = STEPS[1:]
 """What a compact tape holds of the valid rows alone."""
 
 
-def problem_of(spec: CellSpec, dtype: str, *, reverse: bool) -> Problem:
-    return in_dtype(random_problem(spec, lengths=(9, 0, 4, 9, 1, 6, 2), reverse=reverse), dtype)
+@pytest.fixture(params=CASES, ids=["-".join(case) for case in CASES])
+def problem(request: pytest.FixtureRequest, isa: str) -> Problem:
+    """A ragged batch, for a cell, a direction, a dtype and an instruction set."""
+    name, direction, dtype = request.param
+    lengths = (9, 0, 4, 9, 1, 6, 2)
+    return in_dtype(random_problem(SOME_CELLS[name], lengths=lengths, reverse=direction == "backwards"), dtype)
 
 
 def valid_rows(problem: Problem) -> Array:
@@ -67,12 +68,7 @@ def passes(problem: Problem, tape: dict[str, Array], *, compact: bool, threads: 
     return gradients
 
 
-@DTYPES
-@DIRECTIONS
-@EVERY_CELL
-@pytest.mark.usefixtures("isa")
-def test_beyond_the_lengths_nothing_but_y_is_touched_or_read(spec: CellSpec, reverse: bool, dtype: str) -> None:
-    problem = problem_of(spec, dtype, reverse=reverse)
+def test_beyond_the_lengths_nothing_but_y_is_touched_or_read(problem: Problem) -> None:
     beyond = ~valid_rows(problem)
     zeros, blank = tape_of(problem, 0.0, compact=False), tape_of(problem, np.nan, compact=False)
     expected = passes(problem, zeros, compact=False)
@@ -82,12 +78,7 @@ def test_beyond_the_lengths_nothing_but_y_is_touched_or_read(spec: CellSpec, rev
         assert name not in blank or np.isnan(blank[name][beyond]).all(), name
 
 
-@DTYPES
-@DIRECTIONS
-@EVERY_CELL
-@pytest.mark.usefixtures("isa")
-def test_a_compact_tape_holds_the_valid_rows_and_gives_the_same_bits(spec: CellSpec, reverse: bool, dtype: str) -> None:
-    problem = problem_of(spec, dtype, reverse=reverse)
+def test_a_compact_tape_holds_the_valid_rows_and_gives_the_same_bits(problem: Problem) -> None:
     valid = valid_rows(problem)
     for threads in (1, 2):
         padded, compact = tape_of(problem, np.nan, compact=False), tape_of(problem, np.nan, compact=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from peephole.equations.gradcheck import Problem
-from peephole.kernels import native
+from peephole.kernels import core
 from tests.cells import CELLS
 from tests.kernels.problems import (
     assert_same,
@@ -70,9 +70,9 @@ def final(tape: Mapping[str, object]) -> list[str]:
 @EVERY_SHAPE
 def test_threads_give_what_the_plain_kernels_give(fast_isa: str, shape: str, reverse: bool, dtype: str) -> None:
     problem = problem_of(shape, dtype, reverse=reverse)
-    native.force_isa("plain")
+    core.force_isa("plain")
     expected = threaded_pass(problem, 1)
-    native.force_isa(fast_isa)
+    core.force_isa(fast_isa)
     kind = "_layer_norm" if problem.spec.layer_norm else "_long" * (dtype == "float32")
     for threads in COUNTS:
         assert_same(threaded_pass(problem, threads), expected, TOLERANCES[f"native_fast_{dtype}{kind}"])

@@ -146,7 +146,8 @@ def test_the_switches_of_a_cell_are_those_of_its_layer() -> None:
         cells = inspect.signature(made).parameters.values()
         keyword = {q.name for q in cells if q.kind is inspect.Parameter.KEYWORD_ONLY}
         own = {field for field in CellSpec.__dataclass_fields__ if field != "cell"}
-        assert keyword - {"variant", "proj_size"} == own & of_the_layer - {"proj_size"}
+        beside = {"variant", "init", "forget_bias", "chrono"}
+        assert keyword - {"proj_size"} == (own | beside) & of_the_layer - {"proj_size"}
 
 
 def test_zoneout_draws_anew_at_every_step_and_as_the_layer_does() -> None:
@@ -175,6 +176,39 @@ def test_recurrent_dropout_with_one_mask_a_sequence_equals_the_layer(spec: CellS
     assert single.dim() == 1
     assert cell.eval().draw_mask(3) is None
     assert torch.isfinite(cast(Any, cell)(x[0], mask=cell.draw_mask(3))[0]).all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"init": "orthogonal"}, {"init": "keras"}, {"forget_bias": 1.0}, {"chrono": 9, "variant": "layer_norm"}],
+)
+def test_first_weights_are_those_of_a_layer(arguments: dict[str, Any]) -> None:
+    for made, layer in ((LSTMCell, LSTM), (RNNCell, RNN)):
+        if made is RNNCell and "init" not in arguments:
+            continue
+        set_seed(3)
+        expected = cast(Any, layer)(4, 6, **arguments)
+        set_seed(3)
+        cell = cast(Any, made)(4, 6, **arguments)
+        assert all(torch.equal(q, expected.get_parameter(f"{name}_l0")) for name, q in cell.named_parameters())
+        set_seed(4)
+        expected.reset_parameters()
+        set_seed(4)
+        cell.reset_parameters()
+        assert all(torch.equal(q, expected.get_parameter(f"{name}_l0")) for name, q in cell.named_parameters())
+
+
+def test_equally_seeded_generators_draw_the_same() -> None:
+    cell = LSTMCell(4, 6, zoneout_cell=0.5, recurrent_dropout=0.5)
+    found: list[Tensor] = []
+    for _ in range(2):
+        generator = torch.Generator().manual_seed(7)
+        mask = cell.draw_mask(3, generator=generator)
+        assert mask is not None
+        found += [mask, *cell(torch.ones(3, 4), mask=mask, generator=generator)]
+    close(found[:3], found[3:], "nn_same_bits")
+    with pytest.raises(ArgumentTypeError, match="LSTMCell: generator must be a"):
+        cell(torch.ones(3, 4), generator=cast(Any, 3))
 
 
 def test_a_cell_without_recurrent_dropout_has_no_mask() -> None:
@@ -228,4 +262,5 @@ def test_representation_names_what_is_not_the_default() -> None:
     assert repr(LSTMCell(3, 5, bias=False)) == repr(torch.nn.LSTMCell(3, 5, bias=False))
     assert repr(RNNCell(3, 5)) == repr(torch.nn.RNNCell(3, 5))
     assert repr(RNNCell(3, 5, nonlinearity="relu")) == "RNNCell(3, 5, nonlinearity='relu')"
+    assert repr(LSTMCell(3, 6, init="keras")) == "LSTMCell(3, 6, init='keras')"
     assert repr(LSTMCell(3, 6, peepholes=True, proj_size=2)) == "LSTMCell(3, 6, proj_size=2, peepholes=True)"

@@ -216,6 +216,10 @@ def test_what_a_user_has_put_on_a_layer_is_kept() -> None:
     assert cast(Any, convert(convert(theirs), to="torch")).nickname == "encoder"
 
 
+def test_how_the_weights_began_is_of_no_account() -> None:
+    assert type(convert(nn.LSTM(4, 6, init="keras"), to="torch")) is torch.nn.LSTM
+
+
 def test_converting_draws_nothing_from_the_generator() -> None:
     model = Tagger()
     before = torch.random.get_rng_state()
@@ -293,6 +297,8 @@ def test_what_would_lose_something_is_refused_and_nothing_is_converted(
     [
         (lambda: nn.LSTM(4, 6, variant="peephole"), r"has peepholes=True, which torch.nn.LSTM cannot have"),
         (lambda: nn.LSTM(4, 6, variant="coupled", cells_per_block=2), "has coupled=True, cells_per_block=2"),
+        (lambda: nn.LSTM(4, 6, 2, residual=True, learned_state=True), "has residual=True, learned_state=True"),
+        (lambda: nn.RNN(4, 6, batch_first_states=True), "has batch_first_states=True"),
         (lambda: nn.RNN(4, 6, nonlinearity="logistic"), "has input_activation='logistic'"),
         (lambda: nn.RNN(4, 6, layer_norm=True, nonlinearity="relu"), "layer_norm=True"),
         (lambda: nn.LSTMCell(4, 6, proj_size=2), "has proj_size=2, which torch.nn.LSTMCell cannot have"),

@@ -22,6 +22,8 @@ def _state(made: nn.Module, prefix: str = "") -> State:
     [
         (LSTM(4, 6, peepholes=True), _state(nn.LSTM(4, 6)), "lacks weight_peephole_l0, which the layer has for p"),
         (LSTM(4, 6, layer_norm=True), _state(LSTM(4, 6)), "lacks norm_gain_l0, norm_shift_l0, .* for layer_norm; load"),
+        (LSTM(4, 6, learned_state=True), _state(LSTM(4, 6)), "lacks h_0_l0, c_0_l0, .* has for learned_state"),
+        (LSTM(4, 6), _state(LSTM(4, 6, learned_state=True)), "has h_0_l0, c_0_l0, .* build .* learned_state=True"),
         (LSTM(4, 6), _state(nn.LSTM(4, 6, bias=False)), "lacks bias_ih_l0, bias_hh_l0, .* for bias;"),
         (LSTM(4, 6, 2), _state(nn.LSTM(4, 6)), "lacks weight_ih_l1, .* of layers or directions that were not"),
         (LSTM(4, 6, bidirectional=True), _state(LSTM(4, 6)), "lacks .* for bidirectional=True"),
@@ -100,6 +102,8 @@ def test_a_pickle_of_a_time_with_fewer_fields_gets_their_defaults() -> None:
     for name in ("cell", "input_size", "hidden_size", "num_layers", "bidirectional", "bias"):
         object.__setattr__(spec, name, getattr(made.spec, name))
     older["spec"] = spec
+    for name in ("batch_first_states", "_recipe", "_cell_names", "_cell_text", "_learned_names", "_weight_names"):
+        del older[name]
     again = LSTM.__new__(LSTM)
     cast(Any, again).__setstate__(older)
     assert again.spec == made.spec

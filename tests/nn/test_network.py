@@ -63,8 +63,6 @@ def test_chunks_with_carried_state_equal_the_whole(name: str) -> None:
 def test_perceptron_takes_lags_as_features() -> None:
     network = _network(MLP_SPEC)
     assert network(noise(7, 4)).shape == (7, 3)
-    with pytest.raises(ArgumentError, match="belong to a recurrent body"):
-        network(noise(7, 4), lengths=[1])
 
 
 @pytest.mark.parametrize("spec", [_spec("peephole"), MLP_SPEC])

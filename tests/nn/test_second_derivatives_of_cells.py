@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,10 +12,10 @@ from tests.nn.beside import CELLS, KINDS, hx_of, pair
 from tests.nn.cases import close, gradients_are_right, noise, tensors, total
 
 
-@pytest.fixture(autouse=True)
-def _torch_operations(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    """On torch operations, which can be differentiated as often as torch can."""
-    monkeypatch.setenv("PEEPHOLE_BACKEND", "reference")
+@pytest.fixture(params=["native", "reference"], autouse=True)
+def _backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """On the kernels and on torch operations."""
+    monkeypatch.setenv("PEEPHOLE_BACKEND", cast(str, request.param))
 
 
 def _small(kind: str) -> Tensor:

@@ -72,10 +72,10 @@ def test_threads_share_the_pieces() -> None:
 
 def test_a_training_step_uses_the_memory_of_the_step_before(monkeypatch: pytest.MonkeyPatch) -> None:
     from peephole import nn
-    from peephole.nn import autograd
+    from peephole.nn import calls
 
     spare = SpareMemory()
-    monkeypatch.setattr(autograd, "_spare", spare)
+    monkeypatch.setattr(calls, "_spare", spare)
     layer = nn.LSTM(4, 64)
     x = torch.randn(500, 48, 4)
     waits: list[int] = []

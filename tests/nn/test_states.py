@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from peephole.nn import LSTM, RNN, States
-from peephole.spec import VARIANTS
-from tests.nn.cases import LSTM_VARIANTS, close, gradients_are_right, layer, noise, set_seed, tensors, total
+from peephole.spec import VARIANTS, CellSpec
+from tests.cells import CELLS, EVERYTHING_AT_ONCE
+from tests.nn.cases import LSTM_VARIANTS, close, gradients, gradients_are_right, layer, noise, set_seed, tensors, total
+
+LSTM_CELLS = {name: cell for name, cell in CELLS.items() if cell.cell == "lstm"} | {"everything": EVERYTHING_AT_ONCE}
 
 
 @pytest.mark.parametrize(("name", "cells"), [*itertools.product(LSTM_VARIANTS, (1, 3))])
@@ -40,6 +43,25 @@ def test_states_are_differentiable_and_exact() -> None:
         return tuple(made(x, return_states=True)[2])
 
     assert gradients_are_right(states, [x])
+
+
+@pytest.mark.parametrize("cell", LSTM_CELLS.values(), ids=list(LSTM_CELLS))
+def test_each_state_alone_carries_its_gradient(cell: CellSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error on one of i f g o c h and on nothing else: by the kernels as by autograd."""
+    set_seed(0)
+    made = LSTM(4, 6, 2, bidirectional=True, variant=cell, dtype=torch.float64).eval()
+    x = noise(5, 3, 4, gradient=True)
+    wanted = [x, *made.parameters()]
+    learnt = {"i": cell.input_gate, "f": cell.forget_gate, "g": True, "o": cell.output_gate, "c": True, "h": True}
+    for name, there in learnt.items():
+        found: dict[str, list[Tensor]] = {}
+        for backend in ("native", "reference"):
+            monkeypatch.setenv("PEEPHOLE_BACKEND", backend)
+            state = getattr(made(x, lengths=[5, 0, 3], return_states=True)[2], name)
+            assert state.requires_grad is there
+            found[backend] = gradients(total(state), wanted) if there else []
+        close(found["native"], found["reference"], "nn_kernels_float64")
+        assert all(bool(q[0].any()) for q in found.values() if there)
 
 
 def test_states_behind_the_end_are_zero_for_gates_that_are_not_there_too() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
 from peephole.runtime import ForecastModel, load
-from peephole.spec import NetworkSpec
+from peephole.spec import EmbeddingSpec, NetworkSpec
 from tests.runtime.models import FORECAST_NETWORKS, forecast_task, forecaster, recurrent, saved
 from tests.tolerances import TOLERANCES
 
@@ -164,6 +164,13 @@ def test_a_task_at_odds_with_its_network_is_refused(tmp_path: Path, case: str) -
     folder = saved(tmp_path / "m", recurrent("lstm", input_size=1), task=forecast_task(**BAD_TASKS[case]))
     with pytest.raises(ArtifactError, match="forecast"):
         load(folder)
+
+
+def test_a_forecast_is_made_of_numbers_not_of_an_embedding(tmp_path: Path) -> None:
+    embedding = EmbeddingSpec(num_embeddings=5, embedding_dim=1)
+    network = recurrent("lstm", input=embedding, input_size=1)
+    with pytest.raises(ArtifactError, match="a network of 1 inputs"):
+        load(saved(tmp_path / "m", network, task=forecast_task()))
 
 
 def test_a_forecast_is_read_at_the_last_step(tmp_path: Path) -> None:

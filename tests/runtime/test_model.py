@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peephole.artifact import Array
-from peephole.equations import Layer, mlp_forward, stack_forward
+from peephole.equations import Layer, mlp_forward, readout_forward, stack_forward
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.runtime import Model
 from peephole.spec import MLPSpec
-from tests.runtime.models import PERCEPTRON, STREAMABLE, model, recurrent
+from tests.runtime.models import PERCEPTRON, STREAMABLE, inputs, model, recurrent
 from tests.tolerances import TOLERANCES
 
 NETWORKS = {
@@ -23,18 +23,18 @@ NETWORKS = {
     "bidirectional": recurrent("peephole", bidirectional=True),
     "bidirectional, two layers": recurrent("coupled", bidirectional=True, num_layers=2),
     "bidirectional, every step": recurrent("lstm", bidirectional=True, readout="every"),
+    "bidirectional, learned state": recurrent("lstm", bidirectional=True, num_layers=2, learned_state=True),
 }
 
 
-def inputs(loaded: Model, *axes: int, seed: int = 1) -> Array:
-    shape = (*axes, loaded.network.body.input_size)
-    return np.random.default_rng(seed).normal(size=shape).astype(loaded.dtype)
-
-
-def by_equations(loaded: Model, x: Array) -> Array:
-    """The network in NumPy float64, every step's output."""
+def by_equations(loaded: Model, x: Any, lengths: Any) -> Array:
+    """The network in NumPy float64, on a batch of sequences."""
     weights = {name: tensor.astype(np.float64) for name, tensor in loaded.weights.items()}
-    body = loaded.network.body
+    network, body = loaded.network, loaded.network.body
+    if network.vocabulary is not None:
+        x = weights["input.weight"][x]
+    elif network.input is not None:
+        x = x @ weights["input.weight"].T + weights["input.bias"]
     if isinstance(body, MLPSpec):
         layers = [
             Layer(W=weights[f"body.weight_l{i}"], b=weights.get(f"body.bias_l{i}"), activation=body.activation)
@@ -43,50 +43,62 @@ def by_equations(loaded: Model, x: Array) -> Array:
         features = mlp_forward(layers, x)[-1]
     else:
         tensors = {name.removeprefix("body."): tensor for name, tensor in weights.items()}
-        features = stack_forward(body, tensors, x.astype(np.float64)).y
-    return features @ weights["head.weight"].T + weights["head.bias"]
+        features = stack_forward(body, tensors, x.astype(np.float64), lengths=lengths).y
+    shown = readout_forward(network.readout, features, lengths=lengths)
+    return shown @ weights["head.weight"].T + weights["head.bias"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_predict_equals_equations(tmp_path: Path, name: str, dtype: str) -> None:
+@pytest.mark.parametrize("lengths", [None, np.array([7, 0, 3, 1])], ids=["whole", "ragged"])
+def test_predict_equals_equations(tmp_path: Path, name: str, dtype: str, lengths: Any) -> None:
     loaded = model(tmp_path / "m", NETWORKS[name], dtype=dtype)
-    perceptron = isinstance(loaded.network.body, MLPSpec)
-    x = inputs(loaded, 4) if perceptron else inputs(loaded, 7, 4)
-    expected = by_equations(loaded, x)
-    if not perceptron and loaded.network.readout == "last":
-        expected = expected[-1]
-    got = loaded.predict(x)
+    x = inputs(loaded.network, 7, 4, dtype=dtype)
+    got = loaded.predict(x, lengths=lengths)
     assert got.dtype == dtype
+    expected = by_equations(loaded, x, lengths)
     np.testing.assert_allclose(got, expected, rtol=0, atol=10 * TOLERANCES[f"runtime_{dtype}"])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_one_sequence_is_a_batch_of_one(tmp_path: Path, name: str) -> None:
+def test_one_sequence_or_sample_is_a_batch_of_one(tmp_path: Path, name: str) -> None:
     loaded = model(tmp_path / "m", NETWORKS[name])
     axes = () if isinstance(loaded.network.body, MLPSpec) else (5,)
-    x = inputs(loaded, *axes)
-    single, batch = loaded.predict(x), loaded.predict(x[..., None, :])
+    x = inputs(loaded.network, *axes)
+    single, batch = loaded.predict(x), loaded.predict(np.expand_dims(x, len(axes)))
     assert single.tobytes() == batch[..., 0, :].tobytes()
     assert single.shape == batch.shape[:-2] + batch.shape[-1:]
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if "perceptron" not in name])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if "perceptron" in name])
+def test_samples_without_time_are_sequences_of_one_step(tmp_path: Path, name: str) -> None:
+    loaded = model(tmp_path / "m", NETWORKS[name])
+    x = inputs(loaded.network, 4)
+    step = loaded.predict(x[None])
+    assert loaded.predict(x).tobytes() == step.tobytes()
+    assert loaded.predict(x).shape == step.shape[-2:]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_padding_does_not_change_results(tmp_path: Path, name: str) -> None:
     loaded = model(tmp_path / "m", NETWORKS[name])
     lengths = [5, 1, 3]
-    x = inputs(loaded, 5, 3)
+    x = inputs(loaded.network, 5, 3)
+    for row, length in enumerate(lengths):
+        x[length:, row] = 99 if loaded.network.vocabulary is not None else np.nan
     together = loaded.predict(x, lengths=lengths)
     for row, length in enumerate(lengths):
-        alone = loaded.predict(x[:length, row])
+        alone = loaded.predict(x[:length, row : row + 1])[..., 0, :]
         got = together[:length, row] if loaded.network.readout == "every" else together[row]
         np.testing.assert_allclose(got, alone, rtol=0, atol=TOLERANCES["runtime_float64"])
 
 
-def test_an_empty_sequence_shows_the_head_zeros(tmp_path: Path) -> None:
-    loaded = model(tmp_path / "m", recurrent("peephole"))
-    y = loaded.predict(inputs(loaded, 3, 2), lengths=[0, 3])
-    assert y[0].tobytes() == loaded.weights["head.bias"].tobytes()
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_empty_sequence_shows_the_head_zeros(tmp_path: Path, name: str) -> None:
+    loaded = model(tmp_path / "m", NETWORKS[name])
+    y = loaded.predict(inputs(loaded.network, 3, 2), lengths=[0, 3])
+    shown = y[:, 0] if loaded.network.readout == "every" else y[0]
+    assert (shown == loaded.weights["head.bias"]).all()
 
 
 @pytest.mark.parametrize(("readout", "shape"), [("last", (0, 3)), ("every", (4, 0, 3))])
@@ -127,9 +139,29 @@ def test_bad_input_is_one_clear_error(tmp_path: Path, case: str) -> None:
         loaded.predict(x, **options)
 
 
+BAD_WHOLE_NUMBERS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
+    "too large": ([[0, 1], [6, 7]], {}, ArgumentError, r"from 0 to num_embeddings - 1 = 6 .got 7 at .* \[1, 1\]"),
+    "negative": ([3, -2], {}, ArgumentError, r"got -2 at the position \[1, 0\]"),
+    "too large within its length": ([[9, 1]], {"lengths": [1, 1]}, ArgumentError, "got 9"),
+    "fractions": ([0.5, 1.0], {}, ArgumentTypeError, "must hold whole numbers.*got dtype float64"),
+    "text": (["a"], {}, ArgumentTypeError, "whole numbers"),
+    "one-hot": (np.zeros((4, 2, 7), int), {}, ArgumentError, r"shape \[T\] or \[T, B\] with.*got \[4, 2, 7\]"),
+    "no step": (np.zeros((0, 2), int), {}, ArgumentError, "at least one step"),
+    "lengths without a batch": ([1, 2], {"lengths": [1]}, ArgumentError, r"batch of sequences \[T, B\]; leave"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WHOLE_NUMBERS)
+def test_bad_whole_numbers_are_one_clear_error(tmp_path: Path, case: str) -> None:
+    x, options, kind, message = BAD_WHOLE_NUMBERS[case]
+    loaded = model(tmp_path / "m", NETWORKS["embedding"])
+    with pytest.raises(kind, match=message):
+        loaded.predict(x, **options)
+
+
 def test_a_perceptron_says_its_own_shapes(tmp_path: Path) -> None:
     loaded = model(tmp_path / "m", PERCEPTRON)
-    with pytest.raises(ArgumentError, match=r"\[2\] or \[B, 2\].*got \[1, 1, 2\]"):
-        loaded.predict(np.zeros((1, 1, 2)))
-    with pytest.raises(ArgumentError, match="lengths belong to a batch of sequences"):
+    with pytest.raises(ArgumentError, match=r"\[2\], \[B, 2\] or \[T, B, 2\].*got \[1, 1, 1, 2\]"):
+        loaded.predict(np.zeros((1, 1, 1, 2)))
+    with pytest.raises(ArgumentError, match=r"lengths belong to a batch of sequences \[T, B, 2\]"):
         loaded.predict(np.zeros((3, 2)), lengths=[1, 1, 1])

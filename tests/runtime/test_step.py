@@ -13,10 +13,10 @@ import pytest
 from peephole import kernels
 from peephole.artifact import Array
 from peephole.errors import ArgumentError, BackendError
-from peephole.kernels import native
+from peephole.kernels import core
 from peephole.kernels.stepper import DenseLayer, Stepper
 from peephole.runtime import Stream
-from tests.runtime.models import STREAMABLE, model, recurrent
+from tests.runtime.models import STREAMABLE, VOCABULARY, model, recurrent
 from tests.tolerances import TOLERANCES
 
 needs_core = pytest.mark.skipif(not kernels.native_available(), reason="needs the compiled core")
@@ -28,11 +28,14 @@ def own_isa() -> Iterator[None]:
     """Every test leaves the instruction set as it was."""
     yield
     if kernels.native_available():
-        native.force_isa(None)
+        core.force_isa(None)
 
 
-def inputs(stream: Stream, dtype: str) -> Array:
-    return np.random.default_rng(3).normal(size=(STEPS, *stream._x.shape)).astype(dtype)  # pyright: ignore[reportPrivateUsage]
+def inputs(stream: Stream, dtype: str) -> Any:
+    place = stream._x  # pyright: ignore[reportPrivateUsage]
+    random, shape = np.random.default_rng(3), (STEPS, *place.shape)
+    whole = place.dtype == np.int64
+    return random.integers(VOCABULARY, size=shape) if whole else random.normal(size=shape).astype(dtype)
 
 
 def copied(stream: Stream, xs: Array) -> Array:
@@ -148,12 +151,12 @@ def test_an_output_that_cannot_be_written_leaves_the_state_alone(tmp_path: Path,
 def test_every_instruction_set_steps_alike_and_a_stream_keeps_to_its_own(tmp_path: Path, name: str) -> None:
     loaded = model(tmp_path / "m", STREAMABLE[name])
     found: dict[str, Array] = {}
-    for isa in native.isa_names():
-        native.force_isa(isa)
+    for isa in core.isa_names():
+        core.force_isa(isa)
         own, changed = loaded.stream(), loaded.stream()
         xs = inputs(own, "float64")
         found[isa] = np.stack([own.step(x) for x in xs])
-        native.force_isa("plain")
+        core.force_isa("plain")
         assert np.stack([changed.step(x) for x in xs]).tobytes() == found[isa].tobytes()
     for steps in found.values():
         np.testing.assert_allclose(steps, found["plain"], rtol=0, atol=TOLERANCES["runtime_float64"])

@@ -16,26 +16,20 @@ from peephole.artifact import Array
 from peephole.equations.state import State
 from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
 from peephole.runtime import Model, Stream, load
-from peephole.spec import MLPSpec, NetworkSpec
-from tests.runtime.models import PERCEPTRON, STREAMABLE, model, recurrent, saved
+from tests.runtime.models import PERCEPTRON, STREAMABLE, VOCABULARY, inputs, model, recurrent, saved
 from tests.tolerances import TOLERANCES
-
-
-def inputs(network: NetworkSpec, *axes: int) -> Array:
-    return np.random.default_rng(2).normal(size=(*axes, network.body.input_size))
 
 
 def steps(stream: Stream, xs: Array) -> Array:
     return np.stack([stream.step(x) for x in xs])
 
 
-def whole(loaded: Model, xs: Array) -> Array:
+def whole(loaded: Model, xs: Array, *, batched: bool) -> Array:
     """What predict says after every step."""
-    if isinstance(loaded.network.body, MLPSpec):
-        return np.stack([loaded.predict(x) for x in xs])
-    if loaded.network.readout == "every":
-        return loaded.predict(xs)
-    return np.stack([loaded.predict(xs[: t + 1]) for t in range(len(xs))])
+    batch = xs if batched else xs[:, None]
+    every = loaded.network.readout == "every"
+    y = loaded.predict(batch) if every else np.stack([loaded.predict(batch[: t + 1]) for t in range(len(batch))])
+    return y if batched else y[:, 0]
 
 
 @pytest.mark.parametrize("name", STREAMABLE)
@@ -46,7 +40,9 @@ def test_streaming_equals_batch(tmp_path: Path, name: str, dtype: str, batch_siz
     xs = inputs(loaded.network, 6, *([] if batch_size is None else [batch_size]))
     got = steps(loaded.stream(batch_size), xs)
     assert got.dtype == dtype
-    np.testing.assert_allclose(got, whole(loaded, xs), rtol=0, atol=TOLERANCES[f"runtime_{dtype}"])
+    np.testing.assert_allclose(
+        got, whole(loaded, xs, batched=batch_size is not None), rtol=0, atol=TOLERANCES[f"runtime_{dtype}"]
+    )
 
 
 @pytest.mark.parametrize("name", STREAMABLE)
@@ -77,6 +73,24 @@ def test_a_state_can_be_put_aside_and_taken_up(tmp_path_factory: pytest.TempPath
     assert all(second.step(x).tobytes() == y.tobytes() for x, y in zip(xs[cut:], expected[cut:], strict=True))
 
 
+@pytest.mark.parametrize("name", ["mean", "embedding, residual, maximum"])
+def test_all_that_a_stream_remembers_can_be_put_aside_and_taken_up(tmp_path: Path, name: str) -> None:
+    loaded = model(tmp_path / "m", STREAMABLE[name])
+    xs = inputs(loaded.network, 6)
+    expected = steps(loaded.stream(), xs)
+    first, second = loaded.stream(), loaded.stream()
+    steps(first, xs[:3])
+    kept = first.arrays()
+    with pytest.raises(ArgumentError, match="is more than h, c and r; go back to it with restore"):
+        second.state = first.state
+    for bad in ({"pooled": np.zeros(2)}, {"steps": np.zeros(2, np.int64)}):
+        with pytest.raises(ArgumentError, match="of the state must have the shape"):
+            second.restore({**kept, **bad})
+    assert not any(part.any() for part in second.arrays().values())
+    second.restore(kept)
+    assert steps(second, xs[3:]).tobytes() == expected[3:].tobytes()
+
+
 @pytest.mark.parametrize("name", STREAMABLE)
 def test_reset_begins_anew(tmp_path: Path, name: str) -> None:
     loaded = model(tmp_path / "m", STREAMABLE[name])
@@ -85,6 +99,30 @@ def test_reset_begins_anew(tmp_path: Path, name: str) -> None:
     expected = steps(stream, xs)
     stream.reset()
     assert steps(stream, xs).tobytes() == expected.tobytes()
+
+
+LEARNED = [name for name, network in STREAMABLE.items() if getattr(network.body, "learned_state", False)]
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("batch_size", [None, 3])
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_stream_begins_with_the_learned_state_and_goes_back_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, batch_size: int | None, backend: str
+) -> None:
+    monkeypatch.setenv("PEEPHOLE_BACKEND", backend)
+    loaded = model(tmp_path / "m", STREAMABLE[name])
+    stream = loaded.stream(batch_size)
+    begin = stream.arrays()
+    for part, array in begin.items():
+        learned = [loaded.weights[f"body.{part}_0_l{layer}"] for layer in range(array.shape[0])]
+        assert array.tobytes() == np.repeat(np.stack(learned)[:, None], batch_size or 1, axis=1).tobytes()
+    steps(stream, inputs(loaded.network, 4, *([] if batch_size is None else [batch_size])))
+    assert stream.arrays()["h"].tobytes() != begin["h"].tobytes()
+    stream.reset()
+    assert {part: array.tobytes() for part, array in stream.arrays().items()} == {
+        part: array.tobytes() for part, array in begin.items()
+    }
 
 
 def test_two_streams_of_a_model_do_not_meet(tmp_path: Path) -> None:
@@ -163,6 +201,27 @@ def test_bad_input_leaves_the_state_alone(tmp_path: Path, x: Any, kind: type[Exc
     with pytest.raises(kind, match=message):
         stream.step(x)
     assert stream.state.h.tobytes() == before.h.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "message"),
+    [
+        (VOCABULARY, ArgumentError, r"whole numbers from 0 to num_embeddings - 1 = 6 \(got 7\)"),
+        (-1, ArgumentError, r"got -1\)"),
+        (1.0, ArgumentTypeError, "x must hold whole numbers .got dtype float64"),
+        (True, ArgumentTypeError, "whole numbers"),
+        ([1], ArgumentError, r"x must have the shape \[\] \(got \[1\]\)"),
+    ],
+)
+def test_a_number_that_the_embedding_does_not_have_leaves_the_state_alone(
+    tmp_path: Path, x: Any, kind: type[Exception], message: str
+) -> None:
+    stream = model(tmp_path / "m", STREAMABLE["embedding, residual, maximum"]).stream()
+    stream.step(1)
+    before = stream.arrays()
+    with pytest.raises(kind, match=message):
+        stream.step(x)
+    assert all(part.tobytes() == before[name].tobytes() for name, part in stream.arrays().items())
 
 
 def test_an_output_that_does_not_fit_is_refused(tmp_path: Path) -> None:
@@ -266,7 +325,7 @@ def test_the_reference_steps_as_the_core_does(
     assert got.dtype == dtype
     np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
     for name_of_part, part in reference.arrays().items():
-        assert part.dtype == dtype
+        assert part.dtype == native.arrays()[name_of_part].dtype
         np.testing.assert_allclose(part, native.arrays()[name_of_part], rtol=0, atol=tolerance)
 
 

@@ -6,8 +6,8 @@
 // see them as more columns of R: the state that is read is [h, r].
 #pragma once
 
-#include "buffers.hpp"
 #include "panels.hpp"
+#include "peephole.hpp"
 #include "steps.hpp"
 #include "team.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "activations.hpp"
 #include "arena.hpp"
-#include "buffers.hpp"
+#include "peephole.hpp"
 #include "products.hpp"
 #include "steps.hpp"
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import final
 
-from peephole.kernels import native
+from peephole.kernels import core
 from peephole.version import VERSION
 
 _PACKAGES = ("torch", "onnxruntime", "keras", "numpy")
@@ -24,7 +24,7 @@ def describe_machine() -> dict[str, str]:
         "peephole": VERSION,
     }
     found |= {name: version for name in _PACKAGES if (version := _version(name))}
-    return found | ({"instruction_set": native.isa()} if native.native_available() else {})
+    return found | ({"instruction_set": core.isa()} if core.native_available() else {})
 
 
 def machine_line(machine: dict[str, str]) -> str:

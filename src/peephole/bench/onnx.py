@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from peephole.bench.problem import Entrant, Problem
-from peephole.weights import row_slices
+from peephole.conversion.onnx_graph import Graph
+from peephole.conversion.onnx_operator import operator_arrays, operator_attributes
 
 _Array = np.ndarray[Any, Any]
-_OPSET, _IR = 14, 8
 
 
 def onnxruntime_entrant(problem: Problem, threads: int) -> Entrant:
     """One LSTM node over a whole sequence, or one step of it with a linear head, the state kept in bound memory.
 
     Raises:
-        ImportError: where onnx or onnxruntime is not installed.
+        MissingDependencyError: where onnx is not installed.
+        ImportError: where onnxruntime is not installed.
     """
     session = _session(problem, threads)
     if problem.case.work == "step":
@@ -74,56 +75,27 @@ def _session(problem: Problem, threads: int) -> Any:
 
 
 def _model(problem: Problem) -> bytes:
-    """The graph: the LSTM, and in a step the head behind its last ``h``."""
-    helper: Any = importlib.import_module("onnx.helper")
-    numpy_helper: Any = importlib.import_module("onnx.numpy_helper")
-    number: int = importlib.import_module("onnx").TensorProto.FLOAT
+    """The graph: the LSTM, and in a step the head behind its last ``h``; nothing that need not be timed."""
     T, B, H = problem.x.shape
-    step = problem.case.work == "step"
-    tensors = _weights(problem)
-    behind = ["P"] if "P" in tensors else []
-    nodes = [
-        helper.make_node(
-            "LSTM",
-            ["x", "W", "R", "B", "", "h", "c", *behind],
-            ["", "Y_h", "Y_c"] if step else ["Y"],
-            hidden_size=H,
-            input_forget=int(problem.case.cell.coupled),
-        )
-    ]
-    if step:
-        tensors |= {"axis": np.zeros(1, np.int64), "V": problem.head.weight.detach().numpy()}
-        tensors["d"] = problem.head.bias.detach().numpy()
-        nodes.append(helper.make_node("Squeeze", ["Y_h", "axis"], ["features"]))
-        nodes.append(helper.make_node("Gemm", ["features", "V", "d"], ["y"], transB=1))
-    given = {"x": (T, B, H), "h": (1, B, H), "c": (1, B, H)}
-    graph = helper.make_graph(
-        nodes,
-        "lstm",
-        [helper.make_tensor_value_info(name, number, shape) for name, shape in given.items()],
-        [helper.make_tensor_value_info(name, number, None) for name in (("y", "Y_h", "Y_c") if step else ("Y",))],
-        initializer=[numpy_helper.from_array(array, name) for name, array in tensors.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
-    return model.SerializeToString()
-
-
-def _weights(problem: Problem) -> dict[str, _Array]:
-    """``W, R, B, P`` of the operator, whose gates stand in the order ``i, o, f, g``."""
+    step, spec = problem.case.work == "step", problem.layer.spec
+    graph = Graph("bench", np.dtype(np.float32))
     weights = {name: weight.detach().numpy() for name, weight in problem.layer.named_parameters()}
-    cell, H = problem.case.cell, problem.case.shape.hidden
-
-    def rows(name: str) -> _Array:
-        stacked, at = weights[name], row_slices(cell, H)
-        empty = np.zeros((H, *stacked.shape[1:]), stacked.dtype)  # a coupled forget gate: not looked at
-        return np.concatenate([stacked[at[gate]] if gate in at else empty for gate in ("i", "o", "f", "g")])
-
-    found = {"W": rows("weight_ih_l0"), "R": rows("weight_hh_l0")}
-    found["B"] = np.concatenate([rows("bias_ih_l0"), rows("bias_hh_l0")])
-    if cell.peepholes:
-        by_gate = dict(zip(cell.gates, weights["weight_peephole_l0"], strict=True))
-        found["P"] = np.concatenate([by_gate.get(gate, np.zeros(H, np.float32)) for gate in ("i", "o", "f")])
-    return {name: array[None] for name, array in found.items()}
+    own = {name: graph.constant(name, array) for name, array in operator_arrays(spec, weights, 0).items()}
+    x, h, c = (graph.input(name, shape) for name, shape in (("x", (T, B, H)), ("h", (1, B, H)), ("c", (1, B, H))))
+    inputs = [x, own["W"], own["R"], own["B"], "", h, c, *([own["P"]] if "P" in own else [])]
+    graph.node("LSTM", inputs, ["", "Y_h", "Y_c"] if step else ["Y"], operator_attributes(spec))
+    if step:
+        features = graph.node("Squeeze", ["Y_h", graph.constant("axis", [0])], ["features"])
+        V, d = (
+            graph.constant(name, q.detach().numpy())
+            for name, q in (("V", problem.head.weight), ("d", problem.head.bias))
+        )
+        y = graph.node("Gemm", [features, V, d], ["y"], {"transB": 1})
+        for name, shape in ((y, (B, problem.head.out_features)), ("Y_h", (1, B, H)), ("Y_c", (1, B, H))):
+            graph.output(name, name, shape)
+    else:
+        graph.output("Y", "Y", (T, 1, B, H))
+    return graph.model("lstm", {}).SerializeToString()
 
 
 def _value(array: _Array) -> Any:

@@ -16,7 +16,7 @@ from peephole.bench.problem import Entrant, Problem, make_problem, our_layer
 from peephole.bench.results import Row
 from peephole.bench.timing import SETTLE_SECONDS, Contestant, interleaved, paired
 from peephole.errors import ArgumentError, MissingDependencyError
-from peephole.kernels import native
+from peephole.kernels import core
 
 _OURS = "ours"
 _LOOKS = 3
@@ -29,11 +29,11 @@ class Peak:
         look: measures it in GFLOP/s; the best of three looks counts, since a busy machine can only hide it.
     """
 
-    def __init__(self, look: Callable[[native.Dtype], float] = native.fma_peak) -> None:
+    def __init__(self, look: Callable[[core.Dtype], float] = core.fma_peak) -> None:
         self._look = look
         self.found: dict[str, float] = {}
 
-    def of(self, dtype: native.Dtype) -> float:
+    def of(self, dtype: core.Dtype) -> float:
         """GFLOP/s of multiply-adds in registers, on one thread."""
         if dtype not in self.found:
             self.found[dtype] = max(self._look(dtype) for _ in range(_LOOKS))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from peephole.cli import bench, console, demo, evaluate, fit_forecast, gradcheck, predict, variants
+from peephole.cli import bench, console, demo, evaluate, export, fit_forecast, gradcheck, predict, variants
 from peephole.cli.wording import as_on_the_command_line
 from peephole.errors import PeepholeError
 from peephole.version import VERSION
@@ -43,6 +43,7 @@ app.add_typer(fit, name="fit")
 fit.command("forecast", epilog=fit_forecast.EXAMPLES)(fit_forecast.fit_forecast)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("gradcheck", epilog=gradcheck.EXAMPLES)(gradcheck.gradcheck)
 app.command("variants", epilog=variants.EXAMPLES)(variants.variants)
 app.command("bench", epilog=bench.EXAMPLES)(bench.bench)

@@ -158,7 +158,7 @@ def _measure(
     from peephole.bench import Peak, Results, measure, write
     from peephole.bench.machine import describe_machine, machine_line
     from peephole.bench.run import check_settings
-    from peephole.kernels.native import tile_rates
+    from peephole.kernels.core import tile_rates
 
     threads, seconds = settings["threads"], settings["seconds"]
     check_settings(threads=threads, seconds=seconds)

@@ -36,7 +36,7 @@ def predict(
     Nothing is trained: the last values of each series go once through the saved network.
     """
     if out is not None:
-        _check_free(out)
+        check_free(out)
     place = runs.model_folder(folder)
     from peephole.cli.forecast_run import write_frame
     from peephole.tasks import Forecaster
@@ -55,7 +55,8 @@ def predict(
         console.say_plain(f"Forecast written to {out}")
 
 
-def _check_free(out: Path) -> None:
+def check_free(out: Path) -> None:
+    """Refuse a file that is there already, or has no folder to be in."""
     if out.exists():
         raise ArgumentError(f"--out: {out} exists already and is left as it is; choose another name")
     if not out.parent.is_dir():

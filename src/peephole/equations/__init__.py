@@ -6,6 +6,7 @@ its mirror image) and :mod:`~peephole.equations.recurrence` (the one time loop a
 
 from peephole.equations.composition import StackGradients, StackTape, stack_backward, stack_forward
 from peephole.equations.perceptron import Layer, layer_backward, layer_forward, mlp_backward, mlp_forward, neuron
+from peephole.equations.readout import readout_backward, readout_forward
 from peephole.equations.recurrence import backward, forward
 from peephole.equations.state import Gradients, Masks, State, Tape
 
@@ -24,6 +25,8 @@ __all__ = [
     "mlp_backward",
     "mlp_forward",
     "neuron",
+    "readout_backward",
+    "readout_forward",
     "stack_backward",
     "stack_forward",
 ]

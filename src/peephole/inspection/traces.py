@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from peephole import kernels
-from peephole.equations import Tape
+from peephole.equations import Tape, stack_forward
 from peephole.errors import ArgumentError
+from peephole.runtime.inputs import Values, as_numbers, as_whole_numbers, check_range, enter
 from peephole.spec import CellSpec, NetworkSpec, RecurrentSpec
-from peephole.weights import cell_weights, row_slices
+from peephole.weights import row_slices
 
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -30,12 +31,12 @@ class Traceable(Protocol):
         ...
 
 
-def trace(model: Traceable, x: Array, *, layer: int = 0, direction: int = 0) -> dict[str, Array]:
-    """Run one sequence from the zero state and keep everything that one layer did.
+def trace(model: Traceable, x: Values, *, layer: int = 0, direction: int = 0) -> dict[str, Array]:
+    """Run one sequence from the state that the network begins with and keep everything that one layer did.
 
     Args:
         model: a recurrent network with its weights.
-        x: ``[T, I]``, the input in the network's own (scaled) units.
+        x: ``[T, I]``, the input in the network's own (scaled) units; for an embedding whole numbers, ``[T]``.
         layer: the layer to look at, from 0.
         direction: 0 for the network that runs forward in time, 1 for the one that runs backward.
 
@@ -45,7 +46,8 @@ def trace(model: Traceable, x: Array, *, layer: int = 0, direction: int = 0) -> 
 
     Raises:
         ArgumentError: for a network that is not recurrent, a layer or direction it does not have, or an ``x`` of the
-            wrong shape.
+            wrong shape, or a whole number that the embedding does not have.
+        ArgumentTypeError: for an ``x`` of no real numbers (for an embedding: no whole ones).
     """
     body = model.network.body
     if not isinstance(body, RecurrentSpec):
@@ -55,20 +57,24 @@ def trace(model: Traceable, x: Array, *, layer: int = 0, direction: int = 0) -> 
             f"trace: the network has {body.num_layers} layer(s) and {body.num_directions} direction(s), counted from 0 "
             f"(got layer={layer}, direction={direction})"
         )
-    if x.ndim != 2 or x.shape[1] != body.input_size or not len(x):
-        raise ArgumentError(f"trace: x must have shape [steps, {body.input_size}] (got {x.shape})")
-    dtype = next(iter(model.weights.values())).dtype
-    signal: Array = np.asarray(x, dtype=dtype)[:, None, :]
-    for below in range(layer):
-        signal = np.concatenate(
-            [_run(body, model.weights, signal, below, side).y for side in range(body.num_directions)], axis=-1
-        )
-    return _by_letter(body.cell, body.hidden_size, _run(body, model.weights, signal, layer, direction))
+    tensors = {name.removeprefix("body."): tensor for name, tensor in model.weights.items()}
+    tapes = stack_forward(body, tensors, _features(model, x)[:, None, :], forward=kernels.forward).cells
+    return _by_letter(body.cell, body.hidden_size, tapes[layer * body.num_directions + direction])
 
 
-def _run(body: RecurrentSpec, weights: Mapping[str, Array], x: Array, layer: int, direction: int) -> Tape:
-    by_letter = cell_weights(weights, body, layer, direction, prefix="body.")
-    return kernels.forward(body.cell, by_letter, x, reverse=direction == 1)
+def _features(model: Traceable, x: Values) -> Array:
+    """What the body is given, ``[T, input_size]``."""
+    size, vocabulary = model.network.input_size, model.network.vocabulary
+    if vocabulary is not None:
+        values = as_whole_numbers("trace: x", x)
+        check_range("trace: x", values, vocabulary)
+    else:
+        values = as_numbers("trace: x", x, next(iter(model.weights.values())).dtype)
+    features = () if size is None else (size,)
+    if not values.size or values.shape[1:] != features:
+        shape = ", ".join(["steps", *map(str, features)])
+        raise ArgumentError(f"trace: x must have shape [{shape}] with at least one step (got {values.shape})")
+    return enter(model.network, model.weights, values)
 
 
 def _by_letter(cell: CellSpec, hidden_size: int, tape: Tape) -> dict[str, Array]:

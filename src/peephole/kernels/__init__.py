@@ -8,8 +8,8 @@ with the shapes of :mod:`peephole.kernels.layout`. Nothing here knows torch.
 from __future__ import annotations
 
 from peephole.kernels.backend import Backend, choose_backend
+from peephole.kernels.core import native_available
 from peephole.kernels.dense import dense_backward, dense_forward
-from peephole.kernels.native import native_available
 from peephole.kernels.recurrence import backward, forward
 
 __all__ = [

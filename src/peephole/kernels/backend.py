@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from peephole.errors import ArgumentError, SlowBackendWarning
-from peephole.kernels.native import core_installed
+from peephole.kernels.core import core_installed
 
 Backend = Literal["native", "reference"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.kernels.core import Dtype
 from peephole.kernels.layout import DIMENSIONS, Sizes, weight_shapes
-from peephole.kernels.native import Dtype
 from peephole.spec import CellSpec, check_hidden_size
 from peephole.weights import cell_shapes
 

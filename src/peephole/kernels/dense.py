@@ -11,7 +11,8 @@ from peephole.equations.perceptron import Layer, LayerGradients
 from peephole.errors import ArgumentError
 from peephole.kernels.backend import Backend, choose_backend
 from peephole.kernels.checks import Array, checked_array, checked_input
-from peephole.kernels.native import Dtype, address_of, run_dense_backward, run_dense_forward
+from peephole.kernels.core import Dtype
+from peephole.kernels.native import address_of, run_dense_backward, run_dense_forward
 from peephole.shapes import Float
 from peephole.spec import ACTIVATIONS
 

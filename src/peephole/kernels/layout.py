@@ -10,13 +10,16 @@ A cell has only some of the buffers; the functions here leave out those that it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, wraps
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 from peephole.spec import CellSpec
 from peephole.weights import cell_shapes, row_count
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -75,6 +78,22 @@ class Sizes(NamedTuple):
     H: int
 
 
+def once_for_sizes(function: Callable[P, T]) -> Callable[P, T]:
+    """Keep what follows from a cell and its sizes, the first two arguments.
+
+    Sizes that stand for any number, as a compiler of torch has them, cannot be looked up: for them it is worked out.
+    """
+    kept = lru_cache(maxsize=256)(function)
+
+    @wraps(function)
+    def of(*args: P.args, **kwargs: P.kwargs) -> T:
+        sizes = cast(Sizes, args[1])
+        plain = type(sizes.T) is int and type(sizes.B) is int
+        return cast("Callable[P, T]", kept if plain else function)(*args, **kwargs)
+
+    return of
+
+
 def letter_sizes(spec: CellSpec, sizes: Sizes) -> dict[str, int]:
     """The size behind every letter of :data:`DIMENSIONS`."""
     T, B, I, H = sizes  # noqa: E741
@@ -95,32 +114,32 @@ def letter_sizes(spec: CellSpec, sizes: Sizes) -> dict[str, int]:
     }
 
 
-@lru_cache(maxsize=256)
+@once_for_sizes
 def weight_shapes(spec: CellSpec, sizes: Sizes, *, bias: bool = True) -> Shapes:
     """The parameters of the cell."""
     present = cell_shapes(spec, sizes.I, sizes.H, bias=bias)
     return _shapes(spec, sizes, {name: WEIGHTS[name] for name in present})
 
 
-@lru_cache(maxsize=256)
+@once_for_sizes
 def input_shapes(spec: CellSpec, sizes: Sizes) -> Shapes:
     """What a pass over the cell may read."""
     return _shapes(spec, sizes, INPUTS)
 
 
-@lru_cache(maxsize=256)
+@once_for_sizes
 def tape_shapes(spec: CellSpec, sizes: Sizes) -> Shapes:
     """What the forward pass writes; without zoneout of the cell ``c_hat`` is ``c`` and left out."""
     return _shapes(spec, sizes, TAPE)
 
 
-@lru_cache(maxsize=256)
+@once_for_sizes
 def error_shapes(spec: CellSpec, sizes: Sizes) -> Shapes:
     """What the backward pass may be given."""
     return _shapes(spec, sizes, ERRORS)
 
 
-@lru_cache(maxsize=256)
+@once_for_sizes
 def gradient_shapes(spec: CellSpec, sizes: Sizes, *, bias: bool = True) -> Shapes:
     """What the backward pass may be asked for."""
     state = ("dx", "dh0", "dc0", "dr0")

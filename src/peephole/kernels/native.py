@@ -11,31 +11,21 @@ from __future__ import annotations
 import os
 import threading
 from functools import lru_cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from peephole.errors import BackendError
+from peephole.kernels import core
+from peephole.kernels.core import BYTES, Dtype
 from peephole.kernels.layout import Sizes
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
 
     from peephole import _native
 
-Dtype = Literal["float32", "float64"]
-
-ABI_VERSION = 3
-"""The version of ``native/include/peephole.h`` that this code was written for."""
-
-ISA_VARIABLE = "PEEPHOLE_ISA"
-"""The environment variable that forces the kernels of one instruction set."""
-
-_MODULE = "peephole._native"
-_BYTES: dict[str, int] = {"float32": 4, "float64": 8}
 ACTIVATION_CODES: dict[Activation, int] = {name: code for code, name in enumerate(ACTIVATIONS)}
 """What the core calls an activation."""
 
@@ -54,113 +44,6 @@ class Pass(NamedTuple):
     reverse: bool
     backward: bool
     compact: bool = False
-
-
-def native_available() -> bool:
-    """Whether the compiled core can be used."""
-    try:
-        core()
-    except BackendError:
-        return False
-    return True
-
-
-def core_installed() -> bool:
-    """Whether there is a compiled core at all, be it one that can be loaded or not."""
-    try:
-        core()
-    except BackendError as error:
-        cause = error.__cause__
-        return not (isinstance(cause, ModuleNotFoundError) and cause.name == _MODULE)
-    return True
-
-
-@lru_cache(maxsize=1)
-def core() -> ModuleType:
-    """The compiled module.
-
-    Raises:
-        BackendError: where it is missing, cannot be loaded, or is of another version.
-    """
-    try:
-        # here and not above, since to import peephole.kernels must work without the module
-        native = import_module(_MODULE)
-    except ModuleNotFoundError as error:
-        raise BackendError(
-            f"kernels: the compiled core {_MODULE} must be installed (it is missing); install Peephole where there is "
-            "a C++17 compiler, with PEEPHOLE_REQUIRE_CORE=1 to see why it is not built, or choose backend='reference' "
-            "(or PEEPHOLE_BACKEND=reference) for the slow equations in NumPy"
-        ) from error
-    except ImportError as error:
-        raise BackendError(
-            f"kernels: the compiled core {_MODULE} is there and cannot be loaded ({error}); install Peephole again, "
-            "or choose backend='reference' (or PEEPHOLE_BACKEND=reference) for the slow equations in NumPy"
-        ) from error
-    if native.abi_version() != ABI_VERSION:
-        raise BackendError(
-            f"kernels: {_MODULE} must be of version {ABI_VERSION} (got {native.abi_version()}); "
-            "it was built from another state of the sources: install Peephole again"
-        )
-    _force_isa(native, os.environ.get(ISA_VARIABLE, ""))
-    return native
-
-
-def isa_names() -> list[str]:
-    """The instruction sets that this machine can run kernels of, the slowest first.
-
-    ``"plain"`` is the mathematics in plain loops, the oracle of the others.
-    """
-    return [name for name in core().isa_names() if core().isa_runs(name)]
-
-
-def isa() -> str:
-    """The instruction set in use: the fastest that this machine has, or the one that was forced."""
-    return core().isa()
-
-
-def force_isa(name: str | None) -> None:
-    """Use the kernels of one instruction set in all passes from now on.
-
-    Args:
-        name: out of :func:`isa_names`; None for the fastest, or what the environment variable ``PEEPHOLE_ISA`` says.
-
-    Raises:
-        BackendError: where there is none of that name, or this machine has it not.
-    """
-    _force_isa(core(), name or os.environ.get(ISA_VARIABLE, ""))
-
-
-def _force_isa(native: ModuleType, name: str) -> None:
-    if native.force_isa(name):
-        there = ", ".join(known for known in native.isa_names() if native.isa_runs(known))
-        raise BackendError(f"kernels: the instruction set (PEEPHOLE_ISA) must be one of {there} here (got {name!r})")
-
-
-def fma_peak(dtype: Dtype, *, seconds: float = 0.2) -> float:
-    """What one thread can do at most, in GFLOP/s, a product and a sum counting as two.
-
-    Measured in registers alone, with the instruction set in use; 0 for the plain kernels.
-
-    Args:
-        dtype: of the numbers.
-        seconds: how long it is measured; the best counts.
-    """
-    return core().peak(_BYTES[dtype], seconds) * 1e-9
-
-
-def tile_rates(dtype: Dtype, *, seconds: float = 0.02) -> dict[str, float]:
-    """What each tile of the products does, in GFLOP/s on one thread, its operands in the first-level cache.
-
-    Args:
-        dtype: of the numbers.
-        seconds: how long each is measured; the best counts.
-
-    Returns:
-        By rows and registers, as ``"6x4"``; empty for the plain kernels, which have none.
-    """
-    sizes = [(rows, vectors) for rows in range(1, 9) for vectors in range(1, 9)]
-    rates = {f"{r}x{v}": core().tile_rate(_BYTES[dtype], r, v, seconds) * 1e-9 for r, v in sizes}
-    return {name: rate for name, rate in rates.items() if rate}
 
 
 def run_forward(
@@ -223,7 +106,7 @@ def run_passes(passes: Sequence[Pass], *, threads: int = 1) -> None:
     if lender:
         workspaces = [_workspace_for(one, 1, place) for place, one in enumerate(passes)]
         jobs = [(*_arguments(one), own.address, own.bytes) for one, own in zip(passes, workspaces, strict=True)]
-        for status in core().run_beside(jobs, lender):
+        for status in core.module().run_beside(jobs, lender):
             check_status(status)
         return
     for one in passes:
@@ -279,7 +162,7 @@ def draw_mask(dtype: Dtype, address: int, count: int, *, seed: int, probability:
     Raises:
         BackendError: for a probability out of range.
     """
-    check_status(core().draw_mask(_BYTES[dtype] == 8, seed, probability, value, address, count))
+    check_status(core.module().draw_mask(BYTES[dtype] == 8, seed, probability, value, address, count))
 
 
 def address_of(array: np.ndarray[Any, Any]) -> int:
@@ -291,7 +174,7 @@ def address_of(array: np.ndarray[Any, Any]) -> int:
 def cell_of(spec: CellSpec) -> _native.Cell:
     """The core's description of a cell."""
     rnn = spec.cell == "rnn"
-    return core().Cell(
+    return core.module().Cell(
         rnn=rnn,
         input_gate=spec.input_gate and not rnn,
         forget_gate=spec.forget_gate and not rnn,
@@ -311,7 +194,7 @@ def cell_of(spec: CellSpec) -> _native.Cell:
 
 
 def _run(one: Pass, threads: int) -> None:
-    native, runner = core(), 0
+    native, runner = core.module(), 0
     if threads > 1:
         threads = native.worthwhile_threads(*_sized_cell(one), one.backward, threads)
         runner = _lender() if threads > 1 else 0
@@ -326,7 +209,7 @@ def _sized_cell(one: Pass) -> tuple[_native.Cell, tuple[Any, ...]]:
 
 def _arguments(one: Pass) -> tuple[Any, ...]:
     """What the core is told of a pass, the memory and the threads apart."""
-    return (*_sized_cell(one), one.backward, _BYTES[one.dtype] == 8, one.addresses)
+    return (*_sized_cell(one), one.backward, BYTES[one.dtype] == 8, one.addresses)
 
 
 class _Process:
@@ -366,7 +249,7 @@ def _runner() -> int:
 def _run_dense(
     activation: Activation, sizes: tuple[int, int, int], dtype: Dtype, addresses: dict[str, int], *, backward: bool
 ) -> None:
-    native, code, masked, real_bytes = core(), ACTIVATION_CODES[activation], "mask" in addresses, _BYTES[dtype]
+    native, code, masked, real_bytes = core.module(), ACTIVATION_CODES[activation], "mask" in addresses, BYTES[dtype]
     workspace = _workspace(native.dense_workspace_bytes(*sizes, code, masked, backward, real_bytes), sizes)
     status = native.run_dense(
         *sizes, code, masked, backward, real_bytes == 8, addresses, workspace.address, workspace.bytes
@@ -390,12 +273,12 @@ class _Workspaces(threading.local):
 
 
 _workspaces = _Workspaces()
-_KEPT_BYTES = 1 << 26
-_MOST_BYTES = int(np.iinfo(np.intp).max)
+_KEPTBYTES = 1 << 26
+_MOSTBYTES = int(np.iinfo(np.intp).max)
 
 
 def _workspace_for(one: Pass, threads: int, place: int) -> _Workspace:
-    count = core().workspace_bytes(*_sized_cell(one), one.backward, _BYTES[one.dtype], threads)
+    count = core.module().workspace_bytes(*_sized_cell(one), one.backward, BYTES[one.dtype], threads)
     return _workspace(count, one.sizes, place)
 
 
@@ -403,10 +286,10 @@ def _workspace(count: int, sizes: tuple[int, ...], place: int = 0) -> _Workspace
     kept = _workspaces.by_place.get(place)
     if kept is not None and count <= kept.bytes:
         return kept
-    if count > _MOST_BYTES:
+    if count > _MOSTBYTES:
         raise BackendError(f"kernels: the core refused the sizes {tuple(sizes)}; they do not suit the cell")
     workspace = _Workspace(count)
-    if count <= _KEPT_BYTES:
+    if count <= _KEPTBYTES:
         _workspaces.by_place[place] = workspace
     return workspace
 
@@ -418,4 +301,4 @@ def check_status(status: int) -> None:
         BackendError: for any status but 0.
     """
     if status:
-        raise BackendError(f"kernels: the core refused the call: {core().status_text(status)}")
+        raise BackendError(f"kernels: the core refused the call: {core.module().status_text(status)}")

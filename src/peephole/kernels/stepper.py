@@ -8,7 +8,8 @@ from typing import Any, final
 
 import numpy as np
 
-from peephole.kernels.native import ACTIVATION_CODES, address_of, cell_of, check_status, core
+from peephole.kernels import core
+from peephole.kernels.native import ACTIVATION_CODES, address_of, cell_of, check_status
 from peephole.spec import Activation, CellSpec
 
 
@@ -80,7 +81,9 @@ class Stepper:
     ) -> None:
         self._kept = (*layers, x, y)  # what the addresses point to
         self._places = address_of(x), address_of(y)
-        self._native = core().Stepper(x.dtype.itemsize == 8, [_told(layer) for layer in layers], x.shape, y.shape)
+        self._native = core.module().Stepper(
+            x.dtype.itemsize == 8, [_told(layer) for layer in layers], x.shape, y.shape
+        )
         check_status(self._native.status())
         self.take: Callable[[object, object], bool] = self._native.step
 

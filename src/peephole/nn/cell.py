@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from peephole.kernels import native
+from peephole.kernels import native, native_available
 from peephole.spec import CellSpec
 
 KERNEL_DTYPES: Mapping[torch.dtype, native.Dtype] = {torch.float32: "float32", torch.float64: "float64"}
@@ -110,13 +110,14 @@ def valid_steps(lengths: Tensor, steps: int, device: torch.device) -> Tensor:
     return (torch.arange(steps).unsqueeze(1) < lengths.unsqueeze(0)).unsqueeze(-1).to(device)
 
 
-def draw_masks(spec: CellSpec, x: Tensor, hidden_size: int) -> CellMasks:
-    """Draw the masks of one training pass from torch's generator.
+def draw_masks(spec: CellSpec, x: Tensor, hidden_size: int, *, generator: torch.Generator | None = None) -> CellMasks:
+    """Draw the masks of one training pass.
 
     Args:
         spec: the cell; its rates are the probabilities.
         x: ``[T, B, I]``, which gives sizes, dtype and device.
         hidden_size: ``H``.
+        generator: what is drawn from; ``None`` for torch's own.
 
     Returns:
         Masks for what the spec has, ``None`` for the rest (Krueger et al. 2017; Gal & Ghahramani 2016;
@@ -130,23 +131,28 @@ def draw_masks(spec: CellSpec, x: Tensor, hidden_size: int) -> CellMasks:
     on_hidden = spec.recurrent_dropout_on == "hidden"
 
     def draw(probability: float, *shape: int) -> Tensor | None:
-        return _draw(probability, 1.0, shape, x) if probability else None
+        return draw_mask(probability, 1.0, shape, x, generator=generator) if probability else None
 
     zoneout_h = draw(spec.zoneout_hidden, steps, batch, outputs)
     zoneout_c = draw(spec.zoneout_cell, steps, batch, hidden_size)
-    drop = _draw(keep, 1 / keep, (batch, outputs if on_hidden else hidden_size), x) if keep < 1 else None
+    shape = (batch, outputs if on_hidden else hidden_size)
+    drop = draw_mask(keep, 1 / keep, shape, x, generator=generator) if keep < 1 else None
     return CellMasks(zoneout_h, zoneout_c, drop if on_hidden else None, None if on_hidden else drop)
 
 
-def _draw(probability: float, value: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """``value`` with that probability, else 0.
+def draw_mask(
+    probability: float, value: float, shape: tuple[int, ...], like: Tensor, *, generator: torch.Generator | None
+) -> Tensor:
+    """``value`` with that probability, else 0; of the dtype and device of ``like``.
 
     On a CPU torch's own draw would take as long as the cell itself: the kernels draw there, from a seed of torch's.
     """
     mask = torch.empty(shape, dtype=like.dtype, device=like.device)
-    dtype = KERNEL_DTYPES.get(like.dtype)
-    if dtype is None or not like.is_cpu or not native.native_available():
+    if torch.compiler.is_compiling():  # which sees through torch's own draw alone
         return mask.bernoulli_(probability).mul_(value)
-    seed = int(torch.empty((), dtype=torch.int64).random_())
+    dtype = KERNEL_DTYPES.get(like.dtype)
+    if dtype is None or not like.is_cpu or not native_available():
+        return mask.bernoulli_(probability, generator=generator).mul_(value)
+    seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
     native.draw_mask(dtype, mask.data_ptr(), mask.numel(), seed=seed, probability=probability, value=value)
     return mask

@@ -11,7 +11,8 @@ from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.lstm import States3
 from peephole.nn.mixed import autocast_dtype
 from peephole.nn.recurrent_cell import RecurrentCell
-from peephole.nn.variants import choose_cell, switches
+from peephole.nn.schemes import Recipe
+from peephole.nn.variants import cell_switches, choose_one
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
 
 
@@ -48,6 +49,9 @@ class LSTMCell(RecurrentCell):
         recurrent_dropout_on: whether it acts on ``"hidden"`` (Gal & Ghahramani 2016) or ``"candidate"``
             (Semeniuta et al. 2016).
         truncated: the truncated error of 1997.
+        init: how the first weights are drawn, a name out of :data:`peephole.nn.INITIALISATIONS`.
+        forget_bias: bias of the forget gate, the sum of the two terms; ``None``: the scheme's.
+        chrono: ``T_max``, the longest range in steps: gate biases for time scales up to it (Tallec & Ollivier 2018).
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -79,16 +83,32 @@ class LSTMCell(RecurrentCell):
         recurrent_dropout: float | None = None,
         recurrent_dropout_on: Literal["hidden", "candidate"] | None = None,
         truncated: bool | None = None,
+        init: str = "torch",
+        forget_bias: float | None = None,
+        chrono: float | None = None,
     ) -> None:
-        cell = choose_cell("LSTMCell", variant, switches(locals()))
-        super().__init__(cell, input_size, hidden_size, bias=bias, device=device, dtype=dtype)
+        switches = cell_switches(locals())
+        recipe = Recipe(scheme=init, forget_bias=forget_bias, chrono=chrono)
+        super().__init__(
+            choose_one("LSTMCell", variant, switches, input_size=input_size, hidden_size=hidden_size, bias=bias),
+            recipe=recipe,
+            device=device,
+            dtype=dtype,
+        )
 
     @property
     def proj_size(self) -> int:
         """``P``, the size ``h`` is projected to; 0 without projection."""
         return self.spec.cell.proj_size
 
-    def forward(self, input: Tensor, hx: States3 | None = None, *, mask: Tensor | None = None) -> States3:
+    def forward(
+        self,
+        input: Tensor,
+        hx: States3 | None = None,
+        *,
+        mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> States3:
         """Take one step.
 
         Args:
@@ -96,18 +116,19 @@ class LSTMCell(RecurrentCell):
             hx: ``(h_0, c_0)``, ``[B, P]`` and ``[B, H]`` (without ``B`` for a single row); zeros if left out. With
                 full gate recurrence ``(h_0, c_0, r_0)``, the last ``[B, G]``.
             mask: recurrent dropout's, of the sequence that this is a step of (:meth:`draw_mask`).
+            generator: what zoneout is drawn from in training, on the device of the parameters; torch's own if left out.
 
         Returns:
             The state after the step, in the form of ``hx``.
 
         Raises:
-            ArgumentError: for wrong shapes or devices, or a mask that is missing or has no meaning.
+            ArgumentError: for wrong shapes or devices, and a mask that is missing or has no meaning.
             ArgumentTypeError: for wrong types or dtypes.
         """
         given = cast(object, hx)  # whatever it was called with
         if given is not None and not isinstance(given, (tuple, list)):
             raise ArgumentTypeError(f"LSTMCell: hx must be the tuple (h_0, c_0) (got {type(given).__name__})")
-        after = self._step(input, None if hx is None else tuple(hx), mask)
+        after = self._step(input, None if hx is None else tuple(hx), mask, generator)
         lower = autocast_dtype(after[0])
         if lower is None:
             return after
@@ -133,6 +154,7 @@ class RNNCell(RecurrentCell):
         zoneout_hidden: probability that a unit keeps its previous value (Krueger et al. 2017).
         recurrent_dropout: probability of the mask on ``h⁻`` that is drawn once per sequence, by :meth:`draw_mask`.
         truncated: the Elman network: the error ends after one step (002 §5.3.1).
+        init: how the first weights are drawn, a name out of :data:`peephole.nn.INITIALISATIONS`.
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -153,36 +175,50 @@ class RNNCell(RecurrentCell):
         zoneout_hidden: float | None = None,
         recurrent_dropout: float | None = None,
         truncated: bool | None = None,
+        init: str = "torch",
     ) -> None:
         if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
             raise ArgumentError(f"RNNCell: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
-        cell = choose_cell("RNNCell", variant, switches({"input_activation": nonlinearity, **locals()}))
-        super().__init__(cell, input_size, hidden_size, bias=bias, device=device, dtype=dtype)
+        switches = cell_switches({"input_activation": nonlinearity, **locals()})
+        super().__init__(
+            choose_one("RNNCell", variant, switches, input_size=input_size, hidden_size=hidden_size, bias=bias),
+            recipe=Recipe(scheme=init),
+            device=device,
+            dtype=dtype,
+        )
 
     @property
     def nonlinearity(self) -> Activation:
         """``φ`` of the hidden units."""
         return self.spec.cell.input_activation
 
-    def forward(self, input: Tensor, hx: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Tensor,
+        hx: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Take one step.
 
         Args:
             input: ``[B, I]``, or ``[I]`` for a single row.
             hx: ``h_0``, ``[B, H]`` (``[H]`` for a single row); zeros if left out.
             mask: recurrent dropout's, of the sequence that this is a step of (:meth:`draw_mask`).
+            generator: what zoneout is drawn from in training, on the device of the parameters; torch's own if left out.
 
         Returns:
             ``h``, in the form of ``hx``.
 
         Raises:
-            ArgumentError: for wrong shapes or devices, or a mask that is missing or has no meaning.
+            ArgumentError: for wrong shapes or devices, and a mask that is missing or has no meaning.
             ArgumentTypeError: for wrong types or dtypes.
         """
         if isinstance(hx, (tuple, list)):
             raise ArgumentTypeError(
                 f"RNNCell: hx must be the tensor h_0, not a {type(hx).__name__}; an RNN has no cell"
             )
-        h = self._step(input, None if hx is None else (hx,), mask)[0]
+        h = self._step(input, None if hx is None else (hx,), mask, generator)[0]
         lower = autocast_dtype(h)
         return h if lower is None else h.to(lower)

@@ -95,6 +95,27 @@ def check_input_features(owner: str, x: object, *, input_size: int, parameter: T
     return x
 
 
+def check_generator(owner: str, generator: object, device: torch.device) -> None:
+    """Refuse what is no generator (or ``None``), or one of another device than what is drawn.
+
+    Raises:
+        ArgumentTypeError: for what is no ``torch.Generator``.
+        ArgumentError: for one of another device.
+    """
+    if generator is None:
+        return
+    if not isinstance(generator, torch.Generator):
+        raise ArgumentTypeError(
+            f"{owner}: generator must be a torch.Generator (got {type(generator).__name__}); "
+            "for example torch.Generator().manual_seed(0)"
+        )
+    if generator.device.type != device.type or (generator.device.index or 0) != (device.index or 0):
+        raise ArgumentError(
+            f"{owner}: generator must be on the device of the parameters, {device} (got {generator.device}); "
+            f"make it with torch.Generator({str(device)!r})"
+        )
+
+
 def check_step(owner: str, x: object, *, input_size: int, parameter: Tensor) -> Tensor:
     """Check type, rank, feature size, dtype and device of a cell's input, ``[B, I]`` or ``[I]``.
 
@@ -112,7 +133,14 @@ def check_step(owner: str, x: object, *, input_size: int, parameter: Tensor) -> 
 
 
 def check_state(
-    owner: str, name: str, state: object, *, shape: tuple[int, ...], steps: int, parameter: Tensor
+    owner: str,
+    name: str,
+    state: object,
+    *,
+    shape: tuple[int, ...],
+    steps: int,
+    parameter: Tensor,
+    batch_first: bool = False,
 ) -> Tensor:
     """Check one initial state.
 
@@ -120,9 +148,11 @@ def check_state(
         owner: the class the message names.
         name: ``h_0``, ``c_0`` or ``r_0``.
         state: what came.
-        shape: ``[layers x directions, B, size]``, or without ``B`` for a single sequence; of a cell ``[B, size]``.
+        shape: ``[layers x directions, B, size]`` (``[B, layers x directions, size]`` with batch-first states), or
+            without ``B`` for a single sequence; of a cell ``[B, size]``.
         steps: ``T``, to see swapped axes.
         parameter: a parameter of the layer, for its dtype and device.
+        batch_first: whether states have their batch first.
 
     Raises:
         ArgumentTypeError: for what is no tensor or of another dtype.
@@ -131,13 +161,19 @@ def check_state(
     if not isinstance(state, Tensor):
         raise ArgumentTypeError(f"{owner}: {name} must be a tensor (got {type(state).__name__})")
     if tuple(state.shape) != shape:
-        swapped = len(shape) == 3 and tuple(state.shape) == (shape[0], steps, shape[2])
+        in_time = (steps, *shape[1:]) if batch_first else (shape[0], steps, *shape[2:])
+        swapped = len(shape) == 3 and tuple(state.shape) == in_time
         transposed = len(shape) == 3 and tuple(state.shape) == (shape[1], shape[0], shape[2])
         hint = ""
         if swapped:
             hint = "; its batch is the input's time axis: swap the input's first two axes or change batch_first"
         elif transposed:
-            hint = "; states keep the layers first even with batch_first: transpose(0, 1)"
+            order = (
+                "states have the batch first with batch_first_states"
+                if batch_first
+                else "states keep the layers first even with batch_first"
+            )
+            hint = f"; {order}: transpose(0, 1)"
         raise ArgumentError(f"{owner}: {name} must have the shape {shape} (got {tuple(state.shape)}){hint}")
     _check_like_parameters(owner, name, state, parameter)
     return state
@@ -167,7 +203,8 @@ def check_lengths(owner: str, lengths: Lengths, *, steps: int, batch: int) -> Te
         batch: ``B``.
 
     Returns:
-        ``[B]`` int64 on the CPU, or ``None`` where every sequence has all steps.
+        ``[B]`` int64 on the CPU, or ``None`` where every sequence has all steps. A compiler of torch, which knows
+        shapes alone, gets them with their count checked.
 
     Raises:
         ArgumentTypeError: for what are no whole numbers.
@@ -184,6 +221,8 @@ def check_lengths(owner: str, lengths: Lengths, *, steps: int, batch: int) -> Te
             f"{owner}: lengths must hold one number for each of the {batch} sequences "
             f"(got shape {tuple(values.shape)}){hint}"
         )
+    if torch.compiler.is_compiling():  # no values yet: the operator looks at them when it runs
+        return values
     outside = (values < 0) | (values > steps)
     if bool(outside.any()):
         at = int(outside.nonzero()[0, 0])
@@ -195,8 +234,8 @@ def check_lengths(owner: str, lengths: Lengths, *, steps: int, batch: int) -> Te
 
 
 def _whole_numbers(owner: str, lengths: object) -> Tensor:
-    if isinstance(lengths, Tensor):
-        values = lengths.detach()
+    if isinstance(lengths, Tensor) or torch.compiler.is_compiling():  # which does not look into NumPy's dtypes
+        values = torch.as_tensor(cast(Any, lengths)).detach()
     else:
         array = np.asarray(cast(Any, lengths))
         if array.size == 0:

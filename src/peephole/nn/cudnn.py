@@ -18,8 +18,8 @@ _MODES = {
 
 
 def mode(spec: RecurrentSpec) -> str | None:
-    """Torch's name of the cell, or ``None`` where torch does not have it."""
-    return _MODES.get(spec.cell.replace(proj_size=0))
+    """Torch's name of the cell, or ``None`` where torch does not have it, or not in a stack like this."""
+    return None if spec.residual else _MODES.get(spec.cell.replace(proj_size=0))
 
 
 def run(

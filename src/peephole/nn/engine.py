@@ -1,21 +1,52 @@
-"""Which engine serves a tensor: the compiled kernels, or torch operations."""
+"""Which engine serves a tensor: the compiled kernels, in eager mode or as an operator, or torch operations."""
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any, cast
+
+import torch
 from torch import Tensor
 
 from peephole import kernels
-from peephole.nn.cell import KERNEL_DTYPES
+from peephole.nn import autograd, operator, reference
+from peephole.nn.cell import KERNEL_DTYPES, CellEngine
+
+
+def choose_engine(x: Tensor, cell: str) -> CellEngine:
+    """What runs the cells of a layer over ``x``.
+
+    Args:
+        x: the input, for its device, dtype and size.
+        cell: the cell as text, for the operator.
+
+    Raises:
+        ArgumentError: where the environment names no backend.
+    """
+    if not kernels_serve(x):
+        return reference.run_layer
+    return partial(operator.run_layer, cell=cell) if torch.compiler.is_compiling() else autograd.run_layer
 
 
 def kernels_serve(x: Tensor) -> bool:
     """Whether the compiled kernels run what has the device, dtype and sizes of ``x``.
 
     They do for float32 and float64 on a CPU, unless the environment asks for the reference
-    (:func:`peephole.kernels.choose_backend`). Empty batches have no memory to hand over.
+    (:func:`peephole.kernels.choose_backend`). Empty batches have no memory to hand over, and the tensors of
+    ``torch.func``'s transforms stand for others.
 
     Raises:
         ArgumentError: where the environment names no backend.
     """
-    served = x.device.type == "cpu" and x.dtype in KERNEL_DTYPES and x.numel() > 0
-    return served and kernels.choose_backend() == "native"
+    if x.device.type != "cpu" or x.dtype not in KERNEL_DTYPES or x.numel() == 0:
+        return False
+    if torch.compiler.is_compiling():
+        return _backend() == "native"
+    transformed = cast(Any, torch)._C._are_functorch_transforms_active()
+    return not transformed and kernels.choose_backend() == "native"
+
+
+@cast(Any, torch.compiler).assume_constant_result
+def _backend() -> str:
+    """The backend of what is being compiled, which the compiler need not look into."""
+    return kernels.choose_backend()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from peephole.spec import RecurrentSpec
+from peephole.weights import STATE_NAMES
 
 Shape = tuple[int, ...]
 
@@ -27,10 +28,11 @@ _ARGUMENTS = {
     "norm_shift": "layer_norm",
     "bias_ih": "bias",
     "bias_hh": "bias",
+    **dict.fromkeys(STATE_NAMES.values(), "learned_state"),
 }
 """Which argument a parameter is there for; the others are there in every layer."""
 
-_NAME = re.compile(r"(?P<base>[a-z_]+?)(?P<layer>_l(?P<number>\d+)(?P<reverse>_reverse)?)?")
+_NAME = re.compile(r"(?P<base>[a-z0_]+?)(?P<layer>_l(?P<number>\d+)(?P<reverse>_reverse)?)?")
 _PARTS = {
     1: "an RNN",
     2: "an LSTM with one gate",

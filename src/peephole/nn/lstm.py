@@ -10,10 +10,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.cell import CellRun, valid_steps
-from peephole.nn.checks import Lengths, check_count, check_switch
+from peephole.nn.checks import Lengths
 from peephole.nn.recurrent import Outcome, Recurrent
-from peephole.nn.variants import choose_cell, describe, switches
-from peephole.spec import Activation, CellSpec, RecurrentSpec, check_hidden_size
+from peephole.nn.schemes import Recipe
+from peephole.nn.variants import cell_switches, choose_stack
+from peephole.spec import Activation, CellSpec, RecurrentSpec
 from peephole.weights import row_slices
 
 States3 = tuple[Tensor, ...]
@@ -59,7 +60,8 @@ class LSTM(Recurrent):
         hidden_size: ``H``, memory cells of one layer and direction.
         num_layers: layers, the ``h`` of one being the ``x`` of the next.
         bias: whether the cells have bias terms.
-        batch_first: input and output are ``[B, T, size]`` instead of ``[T, B, size]``; states are not affected.
+        batch_first: input and output are ``[B, T, size]`` instead of ``[T, B, size]``; for states see
+            ``batch_first_states``.
         dropout: probability of dropout between the layers, in training.
         bidirectional: a second network runs from the last valid step of each sequence to the first.
         proj_size: ``P``, the size ``h`` is projected to (Sak et al. 2014); 0 for no projection.
@@ -83,6 +85,17 @@ class LSTM(Recurrent):
         recurrent_dropout_on: whether it acts on ``"hidden"`` (Gal & Ghahramani 2016) or ``"candidate"``
             (Semeniuta et al. 2016).
         truncated: the truncated error of 1997.
+        init: how the first weights are drawn, a name out of :data:`peephole.nn.INITIALISATIONS`; see
+            :func:`peephole.nn.initialise`.
+        forget_bias: bias of the forget gate, the sum of the two terms; 1 lets a network remember from the first step on
+            (Jozefowicz et al. 2015). ``None``: the scheme's.
+        chrono: ``T_max``, the longest range in steps: gate biases for time scales up to it (Tallec & Ollivier 2018).
+        learned_state: wherever no ``hx`` is given, the state before the first step is a parameter of each layer and
+            direction (``h_0_l0``, ``c_0_l0`` …) that begins at zero.
+        batch_first_states: ``hx`` and the final states are ``[B, layers x directions, size]``.
+        residual: the input of a layer is added to its output where both have the same size: in all layers but the
+            first, and in the first too where ``input_size`` is that of the output. ``dropout`` comes after the
+            addition. The states are the cells' own, without what is added.
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -118,22 +131,34 @@ class LSTM(Recurrent):
         recurrent_dropout: float | None = None,
         recurrent_dropout_on: Literal["hidden", "candidate"] | None = None,
         truncated: bool | None = None,
+        init: str = "torch",
+        forget_bias: float | None = None,
+        chrono: float | None = None,
+        learned_state: bool = False,
+        batch_first_states: bool = False,
+        residual: bool = False,
     ) -> None:
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            check_count("LSTM", name, value)
-        for name, value in (("bias", bias), ("bidirectional", bidirectional)):
-            check_switch("LSTM", name, value)
-        cell = choose_cell("LSTM", variant, switches(locals()))
-        check_hidden_size("LSTM", cell, hidden_size)
-        spec = RecurrentSpec(
-            cell=cell,
+        spec = choose_stack(
+            "LSTM",
+            variant,
+            cell_switches(locals()),
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
-            bidirectional=bidirectional,
             bias=bias,
+            bidirectional=bidirectional,
+            learned_state=learned_state,
+            residual=residual,
         )
-        super().__init__(spec, batch_first=batch_first, dropout=dropout, device=device, dtype=dtype)
+        super().__init__(
+            spec,
+            batch_first=batch_first,
+            batch_first_states=batch_first_states,
+            dropout=dropout,
+            recipe=Recipe(scheme=init, forget_bias=forget_bias, chrono=chrono),
+            device=device,
+            dtype=dtype,
+        )
 
     @overload
     def forward(
@@ -143,10 +168,17 @@ class LSTM(Recurrent):
         *,
         lengths: Lengths | None = None,
         return_states: Literal[False] = False,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, States3]: ...
     @overload
     def forward(
-        self, input: Tensor, hx: States3 | None = None, *, lengths: Lengths | None = None, return_states: Literal[True]
+        self,
+        input: Tensor,
+        hx: States3 | None = None,
+        *,
+        lengths: Lengths | None = None,
+        return_states: Literal[True],
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, States3, States]: ...
     @overload
     def forward(
@@ -156,10 +188,17 @@ class LSTM(Recurrent):
         *,
         lengths: None = None,
         return_states: Literal[False] = False,
+        generator: torch.Generator | None = None,
     ) -> tuple[PackedSequence, States3]: ...
     @overload
     def forward(
-        self, input: PackedSequence, hx: States3 | None = None, *, lengths: None = None, return_states: Literal[True]
+        self,
+        input: PackedSequence,
+        hx: States3 | None = None,
+        *,
+        lengths: None = None,
+        return_states: Literal[True],
+        generator: torch.Generator | None = None,
     ) -> tuple[PackedSequence, States3, States]: ...
     def forward(
         self,
@@ -168,20 +207,25 @@ class LSTM(Recurrent):
         *,
         lengths: Lengths | None = None,
         return_states: bool = False,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor | PackedSequence, States3] | tuple[Tensor | PackedSequence, States3, States]:
         """Run the stack over a batch of sequences.
 
         Args:
             input: ``[T, B, I]``, ``[B, T, I]`` with ``batch_first``, ``[T, I]`` for a single sequence, or packed.
-            hx: ``(h_0, c_0)``, ``[layers x directions, B, P]`` and ``[layers x directions, B, H]``; zeros if left
-                out. With full gate recurrence ``(h_0, c_0, r_0)``, the last ``[layers x directions, B, G]``.
+            hx: ``(h_0, c_0)``, ``[layers x directions, B, P]`` and ``[layers x directions, B, H]``; the
+                learned state, or zeros, if left out. With full gate recurrence ``(h_0, c_0, r_0)``, the last
+                ``[layers x directions, B, G]``. With ``batch_first_states`` all have ``B`` first.
             lengths: valid steps of each sequence, 0 to ``T``; all steps if left out. What lies behind changes
                 nothing, and the output there is 0.
             return_states: whether the gates and states of every step are returned too.
+            generator: what dropout, recurrent dropout and zoneout are drawn from in training, on the device of the
+                parameters; torch's own if left out. Equally seeded generators give the same bits.
 
         Returns:
             ``output, (h_n, c_n)`` as ``torch.nn.LSTM`` (with full gate recurrence ``(h_n, c_n, r_n)``), and
-            :class:`States` if asked for. The final states are those after each sequence's last valid step.
+            :class:`States` if asked for. The final states are those after each sequence's last valid step, laid out as
+            ``hx``.
 
         Raises:
             ArgumentError: for wrong shapes, lengths or devices.
@@ -191,14 +235,10 @@ class LSTM(Recurrent):
         if given is not None and not isinstance(given, (tuple, list)):
             raise ArgumentTypeError(f"LSTM: hx must be the tuple (h_0, c_0) (got {type(given).__name__})")
         states = None if hx is None else tuple(hx)
-        outcome = self._run(input, states, lengths=lengths, want_states=return_states)
+        outcome = self._run(input, states, lengths=lengths, want_states=return_states, generator=generator)
         if not return_states:
             return outcome.output, outcome.final
         return outcome.output, outcome.final, _states(self.spec, outcome)
-
-    def extra_repr(self) -> str:
-        """The arguments that are not the default."""
-        return describe(self.spec, batch_first=self.batch_first, dropout=self.dropout)
 
 
 def _states(spec: RecurrentSpec, outcome: Outcome) -> States:

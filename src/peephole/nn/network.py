@@ -11,37 +11,45 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn.checks import Lengths, check_lengths
+from peephole.nn.arrange import Arranged, arrange
+from peephole.nn.checks import Lengths, check_switch
 from peephole.nn.lstm import LSTM
 from peephole.nn.mlp import MLP
+from peephole.nn.readout import read_out
 from peephole.nn.rnn import RNN
-from peephole.spec import MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import network_shapes
 
 
 @final
 class Network(torch.nn.Module):
-    """A body and a linear head, ``y = V h + d``.
+    """An input, a body and a linear head, ``y = V q + d``, where ``q`` is what the readout shows of the body.
 
-    The names of the parameters are those of the artifact (:func:`peephole.weights.network_shapes`): ``body.*``,
-    ``head.weight``, ``head.bias``.
+    The names of the parameters are those of the artifact (:func:`peephole.weights.network_shapes`): ``input.*``,
+    ``body.*``, ``head.weight``, ``head.bias``.
 
     Args:
-        spec: body, head and what the head sees.
+        spec: input, body, head and what the head sees.
         dropout: probability of dropout between recurrent layers, in training.
+        batch_first: input and output are ``[B, T, size]`` instead of ``[T, B, size]``; states are not affected.
         device: where the parameters are made.
         dtype: their dtype.
 
     Attributes:
         spec: the description, frozen.
+        batch_first: whether the batch axis of input and output is the first one.
+        input: a ``torch.nn.Embedding`` or ``torch.nn.Linear``, or None where the body takes the features as they are.
         body: :class:`~peephole.nn.LSTM`, :class:`~peephole.nn.RNN` or :class:`~peephole.nn.MLP`.
         head: the linear layer.
 
     Raises:
         ArgumentError: for a dropout out of range.
+        ArgumentTypeError: for a ``batch_first`` that is not True or False.
     """
 
     spec: NetworkSpec
+    batch_first: bool
+    input: torch.nn.Embedding | torch.nn.Linear | None
     body: LSTM | RNN | MLP
     head: torch.nn.Linear
 
@@ -50,27 +58,37 @@ class Network(torch.nn.Module):
         spec: NetworkSpec,
         *,
         dropout: float = 0.0,
+        batch_first: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_switch("Network", "batch_first", batch_first)
         self.spec = spec
+        self.batch_first = batch_first
+        self.input = _input(spec.input, device=device, dtype=dtype)
         self.body = _body(spec.body, dropout=dropout, device=device, dtype=dtype)
         self.head = torch.nn.Linear(spec.body.feature_size, spec.output_size, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, *, lengths: Lengths | None = None) -> Tensor:
-        """Run body and head.
+        """Run the network.
 
         Args:
-            input: ``[T, B, I]`` (or ``[T, I]``) into a recurrent body, ``[…, I]`` into a perceptron.
-            lengths: valid steps of each sequence, for a recurrent body.
+            input: into a recurrent body ``[T, B, I]``, or ``[T, I]`` for a single sequence; with ``batch_first``
+                ``[B, T, I]``. Into a perceptron the same ``[T, B, I]`` (``[B, T, I]``), each step by itself, or samples
+                without time, ``[B, I]`` or ``[I]``. For an embedding whole numbers without the last axis, ``[T, B]``,
+                ``[T]`` and, into a perceptron, ``[B]``, each from 0 to ``num_embeddings − 1``.
+            lengths: valid steps of each sequence, 0 to ``T``; all steps if left out. What lies behind changes nothing,
+                and need not be a number of the embedding. With a perceptron they say that ``[T, I]`` is a single
+                sequence and not a batch of samples.
 
         Returns:
-            ``[B, K]`` from the last valid step, or ``[T, B, K]`` with ``readout="every"`` (without ``B`` for a single
-            sequence); ``[…, K]`` from a perceptron. A sequence of length 0 shows the head zeros.
+            ``[B, K]`` with the readouts ``"last"``, ``"mean"`` and ``"max"``; with ``"every"`` ``[T, B, K]``
+            (``[B, T, K]``), where the head shows its bias behind the end of a sequence. Without ``B`` for a single
+            sequence, ``[B, K]`` or ``[K]`` for samples without time. A sequence of length 0 shows the head zeros.
 
         Raises:
-            ArgumentError: for wrong shapes, lengths or devices.
+            ArgumentError: for wrong shapes, lengths, devices or whole numbers.
             ArgumentTypeError: for wrong types or dtypes.
         """
         return self.run(input, lengths=lengths)[0]
@@ -90,22 +108,34 @@ class Network(torch.nn.Module):
             The output, and the final state in the same form (empty for a perceptron).
 
         Raises:
-            ArgumentError: for wrong shapes, lengths or devices, or a state given to a perceptron.
+            ArgumentError: for wrong shapes, lengths, devices or whole numbers, or a state given to a perceptron.
             ArgumentTypeError: for wrong types or dtypes.
         """
+        at = arrange(self.spec, input, lengths, batch_first=self.batch_first, parameter=self.head.weight)
+        features, final = self._features(at, hx)
+        y = cast(Tensor, self.head(read_out(self.spec.readout, features, at.lengths)))
+        return at.restore(y, over_time=self.spec.readout == "every"), final
+
+    def _features(self, at: Arranged, hx: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What the body makes of every step, ``[T, B, F]``, 0 behind the end of a sequence; and its final state."""
+        x, perceptron = at.x, isinstance(self.body, MLP)
+        if at.valid is not None and x.is_floating_point() and (perceptron or self.input is not None):
+            x = x.masked_fill(~at.valid, 0)  # so that not even a NaN in the padding reaches a gradient
+        if self.input is not None:
+            x = cast(Tensor, self.input(x))
         if isinstance(self.body, MLP):
-            if lengths is not None or hx is not None:
-                raise ArgumentError("Network: lengths and hx belong to a recurrent body (got an MLP); leave them out")
-            return cast(Tensor, self.head(self.body(input))), ()
+            if hx is not None:
+                raise ArgumentError("Network: hx belongs to a recurrent body (got an MLP); leave it out")
+            y = cast(Tensor, self.body(x))
+            return (y if at.valid is None else y.masked_fill(~at.valid, 0)), ()
+        x = x if at.has_batch else x[:, 0]
         if isinstance(self.body, LSTM):
-            features, final = cast("tuple[Tensor, tuple[Tensor, ...]]", self.body(input, hx, lengths=lengths))
+            y, final = cast("tuple[Tensor, tuple[Tensor, ...]]", self.body(x, hx, lengths=at.lengths))
         else:
             h_0 = None if hx is None else _only(hx)
-            features, h_n = cast("tuple[Tensor, Tensor]", self.body(input, h_0, lengths=lengths))
+            y, h_n = cast("tuple[Tensor, Tensor]", self.body(x, h_0, lengths=at.lengths))
             final = (h_n,)
-        if self.spec.readout == "last":
-            features = _last_valid(features, lengths)
-        return cast(Tensor, self.head(features)), final
+        return (y if at.has_batch else y.unsqueeze(1)), final
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """A copy of every tensor under its name in an artifact, as NumPy arrays."""
@@ -130,7 +160,18 @@ class Network(torch.nn.Module):
                 raise ArgumentError(f"Network: {name} must have the shape {shape} (got {arrays[name].shape})")
         with torch.no_grad():
             for name in shapes:
-                self.get_parameter(name).copy_(torch.as_tensor(np.ascontiguousarray(arrays[name])))
+                own = np.array(arrays[name])  # a copy, for torch takes no memory that it may not write to
+                self.get_parameter(name).copy_(torch.as_tensor(own))
+
+
+def _input(
+    spec: EmbeddingSpec | LinearSpec | None, *, device: torch.device | str | None, dtype: torch.dtype | None
+) -> torch.nn.Embedding | torch.nn.Linear | None:
+    if isinstance(spec, EmbeddingSpec):
+        return torch.nn.Embedding(spec.num_embeddings, spec.embedding_dim, device=device, dtype=dtype)
+    if isinstance(spec, LinearSpec):
+        return torch.nn.Linear(spec.input_size, spec.output_size, device=device, dtype=dtype)
+    return None
 
 
 def _body(
@@ -148,6 +189,8 @@ def _body(
             device=device,
             dtype=dtype,
             variant=spec.cell,
+            learned_state=spec.learned_state,
+            residual=spec.residual,
         )
     return LSTM(
         *sizes,
@@ -157,6 +200,8 @@ def _body(
         device=device,
         dtype=dtype,
         variant=spec.cell,
+        learned_state=spec.learned_state,
+        residual=spec.residual,
     )
 
 
@@ -164,15 +209,3 @@ def _only(hx: tuple[Tensor, ...]) -> Tensor:
     if len(hx) != 1:
         raise ArgumentTypeError(f"Network: hx of an RNN must be the tuple (h_0,) (got {len(hx)} tensors)")
     return hx[0]
-
-
-def _last_valid(features: Tensor, lengths: Lengths | None) -> Tensor:
-    """The features at each sequence's last valid step; zeros for a sequence of length 0."""
-    if lengths is None or features.dim() == 2:
-        ends = None if lengths is None else check_lengths("Network", lengths, steps=features.shape[0], batch=1)
-        return features[-1] if ends is None else features[max(int(ends[0]) - 1, 0)]
-    ends = check_lengths("Network", lengths, steps=features.shape[0], batch=features.shape[1])
-    if ends is None:
-        return features[-1]
-    last = (ends - 1).clamp(min=0).to(features.device)  # step 0 of an empty sequence is 0 already
-    return features[last, torch.arange(features.shape[1], device=features.device)]

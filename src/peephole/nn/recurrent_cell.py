@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter, init
+from torch.nn import Parameter
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn import autograd, reference
 from peephole.nn.cell import CellInputs, CellMasks, CellState, draw_masks
-from peephole.nn.checks import check_count, check_state, check_step, check_switch
-from peephole.nn.engine import kernels_serve
+from peephole.nn.checks import check_count, check_generator, check_state, check_step
+from peephole.nn.engine import choose_engine
 from peephole.nn.loading import Loadable
 from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
+from peephole.nn.operator import cell_text
+from peephole.nn.schemes import Recipe, check_recipe, fill
+from peephole.nn.stack import cell_names
 from peephole.nn.variants import describe
-from peephole.spec import CellSpec, RecurrentSpec, check_hidden_size
-from peephole.weights import MODULE_NAMES, cell_shapes
+from peephole.spec import CellSpec, RecurrentSpec
+from peephole.weights import MODULE_NAMES, STATE_NAMES, module_shapes, state_sizes, suffix
 
-_STATE_NAMES = ("h_0", "c_0", "r_0")
+_BEHIND = suffix(0, 0)  # of a layer's parameters; a cell's have nothing there
 
 
 class RecurrentCell(Loadable):
@@ -36,29 +37,36 @@ class RecurrentCell(Loadable):
 
     def __init__(
         self,
-        cell: CellSpec,
-        input_size: int,
-        hidden_size: int,
+        spec: RecurrentSpec,
         *,
-        bias: bool,
+        recipe: Recipe,
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
         owner = type(self).__name__
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
-            check_count(owner, name, value)
-        check_switch(owner, "bias", bias)
-        check_hidden_size(owner, cell, hidden_size)
+        check_recipe(owner, spec, recipe)
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentTypeError(f"{owner}: dtype must be a floating dtype (got {dtype})")
-        self.spec = RecurrentSpec(cell=cell, input_size=input_size, hidden_size=hidden_size, bias=bias)
-        for name, shape in _shapes(self.spec).items():
+        self.spec = spec
+        self._recipe = recipe
+        self._name_parts()
+        for name, shape in self._own_shapes().items():
             self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
-        if not bias:  # there and None, as in torch
+        if not spec.bias:  # there and None, as in torch
             for name in MODULE_NAMES["b"]:
                 self.register_parameter(name, None)
         self.reset_parameters()
+
+    def _name_parts(self) -> None:
+        """Keep what follows from the spec and every step asks for."""
+        (letters,) = cell_names(self.spec)
+        self._letters = tuple((letter, name.removesuffix(_BEHIND)) for letter, name in letters)
+        self._cell_text = cell_text(self.spec.cell)  # what a compiler may read, and not work out
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._name_parts()
 
     @property
     def input_size(self) -> int:
@@ -76,53 +84,58 @@ class RecurrentCell(Loadable):
         return self.spec.bias
 
     def reset_parameters(self) -> None:
-        """Draw every weight from ``U(−1/√H, 1/√H)`` in torch's order; layer norm starts as the identity."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for name in _shapes(self.spec):
-            parameter = self.get_parameter(name)
-            if name.startswith("norm_"):
-                init.constant_(parameter, float(name == "norm_gain"))
-            else:
-                init.uniform_(parameter, -bound, bound)
+        """Draw every weight anew as the cell was told to begin.
 
-    def draw_mask(self, batch_size: int | None = None) -> Tensor | None:
+        The default is torch's: all from ``U(−1/√H, 1/√H)``, in torch's order.
+        """
+        fill(self.spec, {name + _BEHIND: self.get_parameter(name) for name in self._own_shapes()}, self._recipe)
+
+    def draw_mask(self, batch_size: int | None = None, *, generator: torch.Generator | None = None) -> Tensor | None:
         """Draw the mask of recurrent dropout for one sequence; every step of it takes the same.
 
         Args:
             batch_size: ``B``; ``None`` for a single row.
+            generator: what is drawn from, on the device of the parameters; torch's own if left out.
 
         Returns:
             ``[B, P]`` for dropout on ``"hidden"``, ``[B, H]`` on the ``"candidate"`` (without ``B`` for a single
             row), 0 with the probability ``recurrent_dropout``, else ``1/(1 − recurrent_dropout)``; ``None`` in eval
-            mode and where the cell has no recurrent dropout. Drawn from torch's generator.
+            mode and where the cell has no recurrent dropout.
 
         Raises:
-            ArgumentError: for a batch size below 1.
-            ArgumentTypeError: for one that is no whole number.
+            ArgumentError: for a batch size below 1, or a generator of another device.
+            ArgumentTypeError: for a batch size that is no whole number, or what is no generator.
         """
+        owner, weight = type(self).__name__, cast(Tensor, self.weight_ih)
         if batch_size is not None:
-            check_count(type(self).__name__, "batch_size", batch_size)
+            check_count(owner, "batch_size", batch_size)
+        check_generator(owner, generator, weight.device)
         if not self.training:
             return None
-        like = cast(Tensor, self.weight_ih).new_empty((1, batch_size or 1, 0))
-        drawn = draw_masks(_once_a_sequence(self.spec.cell), like, self.hidden_size)
+        like = weight.new_empty((1, batch_size or 1, 0))
+        drawn = draw_masks(_once_a_sequence(self.spec.cell), like, self.hidden_size, generator=generator)
         mask = drawn.drop_g if drawn.drop_h is None else drawn.drop_h
         return mask if mask is None or batch_size is not None else mask.squeeze(0)
 
     def extra_repr(self) -> str:
         """The arguments that are not the default."""
-        return describe(self.spec, batch_first=False, dropout=0.0)
+        return describe(self.spec, batch_first=False, batch_first_states=False, dropout=0.0, recipe=self._recipe)
 
     def _own_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        return _shapes(self.spec)
+        return {name.removesuffix(_BEHIND): shape for name, shape in module_shapes(self.spec).items()}
 
-    def _step(self, input: Tensor, states: tuple[Tensor, ...] | None, mask: Tensor | None) -> tuple[Tensor, ...]:
+    def _step(
+        self,
+        input: Tensor,
+        states: tuple[Tensor, ...] | None,
+        mask: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, ...]:
         """Check the arguments, run one step, and bring the state into the user's layout."""
         own = cast("dict[str, Tensor]", self._parameters)
-        weights = {
-            letter: own[name] if name in own else getattr(self, name) for letter, name in _letters(self.spec).items()
-        }
+        weights = {letter: own[name] if name in own else getattr(self, name) for letter, name in self._letters}
         first = weights["W"]
+        check_generator(type(self).__name__, generator, first.device)
         lower = autocast_dtype(first)
         if lower is not None:
             input, states, mask = like_parameters((input, states, mask), first)
@@ -130,38 +143,28 @@ class RecurrentCell(Loadable):
         single = x.dim() == 1
         x = x.unsqueeze(0).unsqueeze(0) if single else x.unsqueeze(0)
         state = self._initial(states, x, single=single)
-        masks = self._masks(x, mask, single=single)
-        run = without_autocast(autograd.run_layer if kernels_serve(x) else reference.run_layer, x)
-        inputs = CellInputs(self.spec.cell, self.hidden_size, weights, x, state, None, False, masks, False)
-        final = [q for q in run([inputs])[0].final if q is not None]
+        masks = self._masks(x, mask, generator, single=single)
+        work = CellInputs(self.spec.cell, self.hidden_size, weights, x, state, None, False, masks, False)
+        run = without_autocast(choose_engine(x, self._cell_text), x)([work])[0]
+        final = [q for q in run.final if q is not None]
         return tuple(q.squeeze(0) for q in final) if single else tuple(final)
-
-    def _state_sizes(self) -> list[int]:
-        """The sizes of ``h``, ``c``, ``r`` as far as the cell has them."""
-        cell, hidden_size = self.spec.cell, self.hidden_size
-        sizes = [cell.proj_size or hidden_size]
-        if cell.cell == "lstm":
-            sizes.append(hidden_size)
-        if cell.full_gate_recurrence:
-            sizes.append(len(cell.gates) * hidden_size // cell.cells_per_block)
-        return sizes
 
     def _initial(self, states: tuple[Tensor, ...] | None, x: Tensor, *, single: bool) -> CellState | None:
         """The state before the step, ``[B, size]`` each, checked; ``None`` for zeros."""
         if states is None:
             return None
-        owner, sizes = type(self).__name__, self._state_sizes()
+        owner = type(self).__name__
+        sizes = {STATE_NAMES[part]: size for part, size in state_sizes(self.spec.cell, self.hidden_size).items()}
         if len(states) != len(sizes):
-            names = ", ".join(_STATE_NAMES[: len(sizes)])
-            raise ArgumentError(f"{owner}: hx must be the tuple ({names}) (got {len(states)} tensors)")
+            raise ArgumentError(f"{owner}: hx must be the tuple ({', '.join(sizes)}) (got {len(states)} tensors)")
         checked: list[Tensor] = []
-        for name, state, size in zip(_STATE_NAMES, states, sizes, strict=False):
+        for (name, size), state in zip(sizes.items(), states, strict=True):
             shape = (size,) if single else (x.shape[1], size)
             good = check_state(owner, name, state, shape=shape, steps=1, parameter=x)
             checked.append(good.unsqueeze(0) if single else good)
         return CellState(*checked)
 
-    def _masks(self, x: Tensor, mask: Tensor | None, *, single: bool) -> CellMasks:
+    def _masks(self, x: Tensor, mask: Tensor | None, generator: torch.Generator | None, *, single: bool) -> CellMasks:
         """Zoneout's masks of this step, and the mask of the sequence that the caller keeps."""
         owner, cell = type(self).__name__, self.spec.cell
         if mask is not None and not (self.training and cell.recurrent_dropout):
@@ -171,7 +174,7 @@ class RecurrentCell(Loadable):
             )
         if not self.training or not cell.has_masks:
             return CellMasks()
-        masks = draw_masks(_every_step(cell), x, self.hidden_size)
+        masks = draw_masks(_every_step(cell), x, self.hidden_size, generator=generator)
         if not cell.recurrent_dropout:
             return masks
         if mask is None:
@@ -181,26 +184,11 @@ class RecurrentCell(Loadable):
                 "where a sequence begins, mask = cell.draw_mask(batch_size), then cell(input, hx, mask=mask)"
             )
         on_hidden = cell.recurrent_dropout_on == "hidden"
-        size = self._state_sizes()[0] if on_hidden else self.hidden_size
+        size = cell.proj_size or self.hidden_size if on_hidden else self.hidden_size
         shape = (size,) if single else (x.shape[1], size)
         good = check_state(owner, "mask", mask, shape=shape, steps=1, parameter=x)
         good = good.unsqueeze(0) if single else good
         return masks._replace(drop_h=good) if on_hidden else masks._replace(drop_g=good)
-
-
-def _shapes(spec: RecurrentSpec) -> dict[str, tuple[int, ...]]:
-    """Every parameter of a cell by its module name, in torch's order."""
-    shapes = cell_shapes(spec.cell, spec.input_size, spec.hidden_size, bias=spec.bias)
-    return {name: shape for letter, shape in shapes.items() for name in MODULE_NAMES[letter]}
-
-
-@lru_cache(maxsize=256)
-def _letters(spec: RecurrentSpec) -> dict[str, str]:
-    """Letter and module name of each parameter; torch's second bias term is ``b_h``."""
-    shapes = cell_shapes(spec.cell, spec.input_size, spec.hidden_size, bias=spec.bias)
-    return {
-        own: name for letter in shapes for own, name in zip((letter, f"{letter}_h"), MODULE_NAMES[letter], strict=False)
-    }
 
 
 @lru_cache(maxsize=256)

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn.checks import Lengths, check_count, check_switch
+from peephole.nn.checks import Lengths
 from peephole.nn.recurrent import Recurrent
-from peephole.nn.variants import choose_cell, describe, switches
-from peephole.spec import ACTIVATIONS, Activation, CellSpec, RecurrentSpec
+from peephole.nn.schemes import Recipe
+from peephole.nn.variants import cell_switches, choose_stack
+from peephole.spec import ACTIVATIONS, Activation, CellSpec
 
 
 class HiddenStates(NamedTuple):
@@ -37,7 +38,8 @@ class RNN(Recurrent):
         nonlinearity: ``φ``: ``"tanh"``, ``"relu"``, ``"logistic"`` or ``"identity"``; ``None`` means "as in the
             variant", whose default is tanh.
         bias: whether the cells have bias terms.
-        batch_first: input and output are ``[B, T, size]`` instead of ``[T, B, size]``; states are not affected.
+        batch_first: input and output are ``[B, T, size]`` instead of ``[T, B, size]``; for states see
+            ``batch_first_states``.
         dropout: probability of dropout between the layers, in training.
         bidirectional: a second network runs from the last valid step of each sequence to the first.
         device: where the parameters are made.
@@ -48,6 +50,13 @@ class RNN(Recurrent):
         zoneout_hidden: probability that a unit keeps its previous value (Krueger et al. 2017).
         recurrent_dropout: probability of the mask on ``h⁻`` that is drawn once per sequence.
         truncated: the Elman network: the error ends after one step (002 §5.3.1).
+        init: how the first weights are drawn, a name out of :data:`peephole.nn.INITIALISATIONS`; see
+            :func:`peephole.nn.initialise`.
+        learned_state: wherever no ``hx`` is given, the state before the first step is a parameter of each layer and
+            direction (``h_0_l0`` …) that begins at zero.
+        batch_first_states: ``hx`` and the final states are ``[B, layers x directions, size]``.
+        residual: the input of a layer is added to its output where both have the same size; as in
+            :class:`~peephole.nn.LSTM`.
 
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
@@ -72,23 +81,34 @@ class RNN(Recurrent):
         zoneout_hidden: float | None = None,
         recurrent_dropout: float | None = None,
         truncated: bool | None = None,
+        init: str = "torch",
+        learned_state: bool = False,
+        batch_first_states: bool = False,
+        residual: bool = False,
     ) -> None:
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            check_count("RNN", name, value)
-        for name, value in (("bias", bias), ("bidirectional", bidirectional)):
-            check_switch("RNN", name, value)
         if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
             raise ArgumentError(f"RNN: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
-        cell = choose_cell("RNN", variant, switches({"input_activation": nonlinearity, **locals()}))
-        spec = RecurrentSpec(
-            cell=cell,
+        spec = choose_stack(
+            "RNN",
+            variant,
+            cell_switches({"input_activation": nonlinearity, **locals()}),
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
-            bidirectional=bidirectional,
             bias=bias,
+            bidirectional=bidirectional,
+            learned_state=learned_state,
+            residual=residual,
         )
-        super().__init__(spec, batch_first=batch_first, dropout=dropout, device=device, dtype=dtype)
+        super().__init__(
+            spec,
+            batch_first=batch_first,
+            batch_first_states=batch_first_states,
+            dropout=dropout,
+            recipe=Recipe(scheme=init),
+            device=device,
+            dtype=dtype,
+        )
 
     @property
     def nonlinearity(self) -> Activation:
@@ -103,10 +123,17 @@ class RNN(Recurrent):
         *,
         lengths: Lengths | None = None,
         return_states: Literal[False] = False,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]: ...
     @overload
     def forward(
-        self, input: Tensor, hx: Tensor | None = None, *, lengths: Lengths | None = None, return_states: Literal[True]
+        self,
+        input: Tensor,
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths | None = None,
+        return_states: Literal[True],
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor, HiddenStates]: ...
     @overload
     def forward(
@@ -116,10 +143,17 @@ class RNN(Recurrent):
         *,
         lengths: None = None,
         return_states: Literal[False] = False,
+        generator: torch.Generator | None = None,
     ) -> tuple[PackedSequence, Tensor]: ...
     @overload
     def forward(
-        self, input: PackedSequence, hx: Tensor | None = None, *, lengths: None = None, return_states: Literal[True]
+        self,
+        input: PackedSequence,
+        hx: Tensor | None = None,
+        *,
+        lengths: None = None,
+        return_states: Literal[True],
+        generator: torch.Generator | None = None,
     ) -> tuple[PackedSequence, Tensor, HiddenStates]: ...
     def forward(
         self,
@@ -128,15 +162,19 @@ class RNN(Recurrent):
         *,
         lengths: Lengths | None = None,
         return_states: bool = False,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor] | tuple[Tensor | PackedSequence, Tensor, HiddenStates]:
         """Run the stack over a batch of sequences.
 
         Args:
             input: ``[T, B, I]``, ``[B, T, I]`` with ``batch_first``, ``[T, I]`` for a single sequence, or packed.
-            hx: ``h_0``, ``[layers x directions, B, H]``; zeros if left out.
+            hx: ``h_0``, ``[layers x directions, B, H]`` (``[B, layers x directions, H]`` with
+                ``batch_first_states``); the learned state, or zeros, if left out.
             lengths: valid steps of each sequence, 0 to ``T``; all steps if left out. What lies behind changes
                 nothing, and the output there is 0.
             return_states: whether the hidden states of every layer and step are returned too.
+            generator: what dropout, recurrent dropout and zoneout are drawn from in training, on the device of the
+                parameters; torch's own if left out. Equally seeded generators give the same bits.
 
         Returns:
             ``output, h_n`` as ``torch.nn.RNN``, and :class:`HiddenStates` if asked for.
@@ -147,12 +185,10 @@ class RNN(Recurrent):
         """
         if isinstance(hx, (tuple, list)):
             raise ArgumentTypeError(f"RNN: hx must be the tensor h_0, not a {type(hx).__name__}; an RNN has no cell")
-        outcome = self._run(input, None if hx is None else (hx,), lengths=lengths, want_states=return_states)
+        outcome = self._run(
+            input, None if hx is None else (hx,), lengths=lengths, want_states=return_states, generator=generator
+        )
         if not return_states:
             return outcome.output, outcome.final[0]
         h = outcome.steps_to_user(torch.stack([run.y for run in outcome.runs]))
         return outcome.output, outcome.final[0], HiddenStates(h)
-
-    def extra_repr(self) -> str:
-        """The arguments that are not the default."""
-        return describe(self.spec, batch_first=self.batch_first, dropout=self.dropout)

@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.spec import CellSpec, RecurrentSpec, variant
+from peephole.nn.checks import check_count, check_switch
+from peephole.nn.schemes import Recipe
+from peephole.spec import CellSpec, RecurrentSpec, check_hidden_size, variant
 
 _CLASSES = {"lstm": "LSTM", "rnn": "RNN"}
 
 _SWITCHES = tuple(field.name for field in dataclasses.fields(CellSpec) if field.name != "cell")
 
 
-def switches(arguments: Mapping[str, object]) -> dict[str, object]:
+def cell_switches(arguments: Mapping[str, object]) -> dict[str, object]:
     """Those of a constructor's arguments (its ``locals()``) that override a field of the variant.
 
     A size that is 0, torch's way to leave a projection out, overrides nothing.
@@ -54,21 +56,84 @@ def choose_cell(owner: str, chosen: object, overrides: Mapping[str, object]) -> 
     return cell.replace(**{name: value for name, value in overrides.items() if value is not None})
 
 
-def describe(spec: RecurrentSpec, *, batch_first: bool, dropout: float) -> str:
+def choose_stack(
+    owner: str,
+    chosen: object,
+    overrides: Mapping[str, object],
+    *,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bias: bool,
+    bidirectional: bool,
+    learned_state: bool,
+    residual: bool,
+) -> RecurrentSpec:
+    """The stack that a layer's arguments describe; each is checked, with the layer as the owner of the rule.
+
+    Raises:
+        ArgumentError: for a size or combination that has no meaning.
+        ArgumentTypeError: for an argument of the wrong type.
+    """
+    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+        check_count(owner, name, value)
+    switches = {"bias": bias, "bidirectional": bidirectional, "learned_state": learned_state, "residual": residual}
+    for name, value in switches.items():
+        check_switch(owner, name, value)
+    cell = choose_cell(owner, chosen, overrides)
+    check_hidden_size(owner, cell, hidden_size)
+    return RecurrentSpec(
+        cell=cell,
+        input_size=input_size,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        **switches,
+    )
+
+
+def choose_one(
+    owner: str, chosen: object, overrides: Mapping[str, object], *, input_size: int, hidden_size: int, bias: bool
+) -> RecurrentSpec:
+    """The same of a cell: one layer, one direction.
+
+    Raises:
+        ArgumentError: for a size or combination that has no meaning.
+        ArgumentTypeError: for an argument of the wrong type.
+    """
+    return choose_stack(
+        owner,
+        chosen,
+        overrides,
+        input_size=input_size,
+        hidden_size=hidden_size,
+        num_layers=1,
+        bias=bias,
+        bidirectional=False,
+        learned_state=False,
+        residual=False,
+    )
+
+
+def describe(
+    spec: RecurrentSpec, *, batch_first: bool, batch_first_states: bool, dropout: float, recipe: Recipe
+) -> str:
     """The arguments of a layer that are not the default, as in ``torch.nn.LSTM``'s representation."""
+    arguments_and_defaults = {
+        "proj_size": (spec.cell.proj_size, 0),
+        "num_layers": (spec.num_layers, 1),
+        "bias": (spec.bias, True),
+        "batch_first": (batch_first, False),
+        "dropout": (dropout, 0.0),
+        "bidirectional": (spec.bidirectional, False),
+        "batch_first_states": (batch_first_states, False),
+        "learned_state": (spec.learned_state, False),
+        "residual": (spec.residual, False),
+        "init": (recipe.scheme, "torch"),
+        "forget_bias": (recipe.forget_bias, None),
+        "chrono": (recipe.chrono, None),
+    }
     parts = [f"{spec.input_size}, {spec.hidden_size}"]
-    if spec.cell.proj_size:
-        parts.append(f"proj_size={spec.cell.proj_size}")
-    if spec.num_layers != 1:
-        parts.append(f"num_layers={spec.num_layers}")
-    if not spec.bias:
-        parts.append("bias=False")
-    if batch_first:
-        parts.append("batch_first=True")
-    if dropout:
-        parts.append(f"dropout={dropout}")
-    if spec.bidirectional:
-        parts.append("bidirectional=True")
+    parts += [f"{name}={value!r}" for name, (value, default) in arguments_and_defaults.items() if value != default]
     for field in dataclasses.fields(spec.cell):
         value: object = getattr(spec.cell, field.name)
         if field.name not in ("cell", "proj_size") and value != field.default:

@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike
 from peephole.artifact import Array
 from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
 from peephole.runtime import snapshot
-from peephole.runtime.model import Model, as_numbers
+from peephole.runtime.inputs import as_numbers
+from peephole.runtime.model import Model
 from peephole.spec import MLPSpec, NetworkSpec
 
 _FLOAT64 = np.dtype(np.float64)
@@ -81,10 +82,10 @@ class ForecastTask:
                 f"artifact: the task is no forecast that this version understands ({error!r})"
             ) from error
         wanted = (1 if as_steps else read.lags, read.horizon)
-        if read.lags < 1 or wanted != (network.body.input_size, network.output_size) or network.readout != "last":
+        if read.lags < 1 or wanted != (network.input_size, network.output_size) or network.readout != "last":
             raise ArtifactError(
                 f"artifact: a forecast of {read.horizon} values from {read.lags} needs a network of {wanted[0]} inputs "
-                f"and {wanted[1]} outputs read at the last step (got {network.body.input_size}, {network.output_size} "
+                f"and {wanted[1]} outputs read at the last step (got {network.input_size}, {network.output_size} "
                 f"and {network.readout!r})"
             )
         return read

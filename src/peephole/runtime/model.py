@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from peephole import kernels
 from peephole.artifact import Array, Artifact
-from peephole.equations.composition import stack_forward
+from peephole.equations.composition import stack_forward, valid_steps
 from peephole.equations.perceptron import Layer
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.equations.readout import readout_forward
+from peephole.errors import ArgumentError
 from peephole.kernels.checks import Call, checked_lengths
 from peephole.kernels.layout import Sizes
+from peephole.runtime.inputs import Values, as_numbers, as_whole_numbers, check_range, enter
 from peephole.runtime.stream import Stream
 from peephole.spec import MLPSpec, NetworkSpec, RecurrentSpec
 
@@ -52,39 +54,36 @@ class Model:
         return self.weights["head.bias"].dtype
 
     def predict(self, x: ArrayLike, *, lengths: Lengths | None = None) -> Array:
-        """Run the network from the zero state.
+        """Run the network from the zero state, or from the learned one where it has one.
 
         Args:
-            x: for a recurrent network one sequence ``[T, I]`` or a time-major batch ``[T, B, I]``,
-                for a perceptron ``[I]`` or ``[B, I]``; ``T`` at least 1. Taken in the dtype of the weights.
-            lengths: valid steps of each sequence of a batch, ``[B]``, 0 to ``T``; all where None.
+            x: one sequence ``[T, I]`` or a time-major batch ``[T, B, I]``; a perceptron takes the batch, each step by
+                itself, and samples without time, ``[I]`` or ``[B, I]``. ``T`` at least 1. Taken in the dtype of the
+                weights. For an embedding whole numbers without the last axis: ``[T]`` or ``[T, B]``, and for a
+                perceptron ``[]``, ``[B]`` or ``[T, B]``.
+            lengths: valid steps of each sequence of a batch, ``[B]``, 0 to ``T``; all where None. What lies behind is
+                not looked at.
 
         Returns:
-            With readout ``"last"`` and for a perceptron ``[K]`` or ``[B, K]``; with ``"every"`` ``[T, K]`` or
-            ``[T, B, K]``, where steps beyond a sequence's length show the head zeros.
+            With the readouts ``"last"``, ``"mean"`` and ``"max"`` ``[K]`` or ``[B, K]``, and an empty sequence shows
+            the head zeros; with ``"every"`` ``[T, K]`` or ``[T, B, K]``, where steps beyond a sequence's length do.
+            Samples without time give ``[K]`` or ``[B, K]``.
 
         Raises:
-            ArgumentError: for a shape or lengths that do not fit.
-            ArgumentTypeError: where ``x`` holds no real numbers.
+            ArgumentError: for a shape or lengths that do not fit, or a whole number that the embedding does not have.
+            ArgumentTypeError: where ``x`` holds no real numbers (for an embedding: no whole ones).
         """
-        array = as_numbers("predict: x", x, self.dtype)
-        body = self.network.body
-        axes = 1 if isinstance(body, MLPSpec) else 2
-        if array.ndim not in (axes, axes + 1) or array.shape[-1] != body.input_size or 0 in array.shape[: axes - 1]:
-            steps = "" if isinstance(body, MLPSpec) else "T, "
-            raise ArgumentError(
-                f"predict: x must have the shape [{steps}{body.input_size}] or [{steps}B, {body.input_size}] "
-                f"with at least one step (got {list(array.shape)})"
-            )
-        single = array.ndim == axes
-        if lengths is not None and (single or isinstance(body, MLPSpec)):
-            raise ArgumentError("predict: lengths belong to a batch of sequences [T, B, I]; leave them out")
-        batch = array[..., None, :] if single else array
-        y = _perceptron(self, body, batch) if isinstance(body, MLPSpec) else _recurrent(self, body, batch, lengths)
-        return y[..., 0, :] if single else y
+        batch, valid, told = self._batch(x, lengths)
+        features = self._features(batch, valid)
+        q = readout_forward(self.network.readout, features, lengths=valid)
+        head = Layer(W=self.weights["head.weight"], b=self.weights["head.bias"], activation="identity")
+        y = _dense(head, q)
+        if y.ndim == 3 and not told.time:
+            y = y[0]
+        return y if told.batch else y[..., 0, :]
 
     def stream(self, batch_size: int | None = None) -> Stream:
-        """A stream that starts from the zero state.
+        """A stream that starts from the zero state, or from the learned one where the network has one.
 
         Args:
             batch_size: ``B`` streams side by side, or None for a single one without a batch axis.
@@ -94,44 +93,73 @@ class Model:
         """
         return Stream(self.network, self.weights, sha256=self.sha256, batch_size=batch_size)
 
+    def _batch(self, x: ArrayLike, lengths: Lengths | None) -> tuple[Values, Values | None, _Axes]:
+        """The input as ``[T, B, I]`` or whole numbers ``[T, B]``, the lengths, and which axes the input had."""
+        network, vocabulary = self.network, self.network.vocabulary
+        values: Values = (
+            as_numbers("predict: x", x, self.dtype) if vocabulary is None else as_whole_numbers("predict: x", x)
+        )
+        told = _axes(network, values)
+        if not told.batch:
+            values = np.expand_dims(values, int(told.time))
+        if not told.time:
+            values = values[None]
+        valid = None
+        if lengths is not None:
+            if not (told.time and told.batch):
+                raise ArgumentError(
+                    f"predict: lengths belong to a batch of sequences {_layout(network, 'T, B')}; leave them out"
+                )
+            T, B = values.shape[:2]
+            sizes = Sizes(T, B, network.body.input_size, network.body.feature_size)
+            valid = checked_lengths(Call("predict", sizes, self.dtype), np.asarray(lengths))
+            within = valid_steps(valid, len(values))
+            values = np.where(within if vocabulary is None else within[..., 0], values, 0)
+        if vocabulary is not None:
+            check_range("predict: x", values, vocabulary)
+        return values, valid, told
 
-def as_numbers(name: str, x: ArrayLike, dtype: np.dtype[Any]) -> Array:
-    """``x`` as an array of ``dtype``; ``name`` is what a message calls it.
-
-    Raises:
-        ArgumentTypeError: where it holds anything but real numbers.
-    """
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{name} must be an array of numbers ({error})") from error
-    if array.dtype.kind not in "fiu":
-        raise ArgumentTypeError(f"{name} must hold real numbers (got dtype {array.dtype}); convert it first")
-    return np.ascontiguousarray(array, dtype)
+    def _features(self, x: Values, lengths: Values | None) -> Array:
+        """What the body makes of every step, ``[T, B, F]``."""
+        body = self.network.body
+        features = enter(self.network, self.weights, x)
+        if isinstance(body, RecurrentSpec):
+            tensors = {name.removeprefix("body."): tensor for name, tensor in self.weights.items()}
+            return stack_forward(body, tensors, features, lengths=lengths, forward=kernels.forward).y
+        for layer in range(len(body.hidden_sizes)):
+            W, b = self.weights[f"body.weight_l{layer}"], self.weights.get(f"body.bias_l{layer}")
+            features = _dense(Layer(W=W, b=b, activation=body.activation), features)
+        return features
 
 
-def _perceptron(model: Model, body: MLPSpec, x: Array) -> Array:
-    for layer in range(len(body.hidden_sizes)):
-        W, b = model.weights[f"body.weight_l{layer}"], model.weights.get(f"body.bias_l{layer}")
-        x = kernels.dense_forward(Layer(W=W, b=b, activation=body.activation), x)
-    return _head(model, x)
+class _Axes(NamedTuple):
+    """Which axes an input has before its features."""
+
+    time: bool
+    batch: bool
 
 
-def _recurrent(model: Model, body: RecurrentSpec, x: Array, lengths: Lengths | None) -> Array:
-    T, B, I = x.shape  # noqa: E741
-    call = Call("predict", Sizes(T, B, I, body.hidden_size), model.dtype)
-    valid = None if lengths is None else checked_lengths(call, np.asarray(lengths))
-    tensors = {name.removeprefix("body."): tensor for name, tensor in model.weights.items()}
-    features = stack_forward(body, tensors, x, lengths=valid, forward=kernels.forward).y
-    if model.network.readout == "last":
-        # a sequence of length 0 shows the head step 0, which is zero then
-        last = -1 if valid is None else np.maximum(valid - 1, 0)
-        return _head(model, features[last, np.arange(B)])
-    rows = features.reshape(T * B, body.feature_size)
-    return _head(model, rows).reshape(T, B, model.network.output_size)
+def _axes(network: NetworkSpec, values: Values) -> _Axes:
+    """The axes that an input was given with; the features and the number of steps are checked."""
+    perceptron, size = isinstance(network.body, MLPSpec), network.input_size
+    axes = values.ndim if size is None else values.ndim - 1
+    kinds = {0: _Axes(False, False), 1: _Axes(False, True)} if perceptron else {1: _Axes(True, False)}
+    told = {**kinds, 2: _Axes(True, True)}.get(axes)
+    if told is None or (size is not None and values.shape[-1] != size) or (told.time and not len(values)):
+        layouts = ("", "B", "T, B") if perceptron else ("T", "T, B")
+        *others, last = (_layout(network, letters) for letters in layouts)
+        raise ArgumentError(
+            f"predict: x must have the shape {', '.join(others)} or {last} with at least one step "
+            f"(got {list(values.shape)})"
+        )
+    return told
 
 
-def _head(model: Model, features: Array) -> Array:
-    """The linear layer ``y = V h + d``."""
-    layer = Layer(W=model.weights["head.weight"], b=model.weights["head.bias"], activation="identity")
-    return kernels.dense_forward(layer, features)
+def _layout(network: NetworkSpec, letters: str) -> str:
+    size = "" if network.input_size is None else str(network.input_size)
+    return f"[{', '.join(part for part in (letters, size) if part)}]"
+
+
+def _dense(layer: Layer, x: Array) -> Array:
+    """A layer of neurons on ``[…, F]``."""
+    return kernels.dense_forward(layer, x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], len(layer.W))

@@ -11,6 +11,7 @@ from peephole import kernels
 from peephole.artifact import Array
 from peephole.equations.perceptron import Layer
 from peephole.equations.state import State
+from peephole.runtime.inputs import enter
 from peephole.runtime.steps import Steps
 from peephole.spec import MLPSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import cell_weights
@@ -27,27 +28,29 @@ class ReferenceSteps(Steps):
     """
 
     def __init__(self, network: NetworkSpec, weights: Mapping[str, Array], *, batch: int | None) -> None:
-        super().__init__(network, dtype=weights["head.weight"].dtype, batch=batch)
-        self._body = network.body
+        super().__init__(network, weights, batch=batch)
+        self._network = network
         self._weights = weights
         self._head = Layer(W=weights["head.weight"], b=weights["head.bias"], activation="identity")
 
     def advance(self) -> None:
         """Take ``x``, write ``y``, and write the new state over the old."""
-        body = self._body
-        features = self._perceptron(body) if isinstance(body, MLPSpec) else self._recurrent(body)
+        body = self._network.body
+        x = enter(self._network, self._weights, self.x, backend="reference").reshape(self.rows, -1)
+        features = self._perceptron(body, x) if isinstance(body, MLPSpec) else self._recurrent(body, x)
+        if self.running is not None:
+            self.running.take(features.reshape(self.running.seen.shape))
+            features = self.running.seen.reshape(self.rows, -1)
         y = kernels.dense_forward(self._head, features, backend="reference")
         np.copyto(self.y, y.reshape(self.y.shape))
 
-    def _perceptron(self, body: MLPSpec) -> Array:
-        x = self.x.reshape(self.rows, -1)
+    def _perceptron(self, body: MLPSpec, x: Array) -> Array:
         for layer in range(len(body.hidden_sizes)):
             W, b = self._weights[f"body.weight_l{layer}"], self._weights.get(f"body.bias_l{layer}")
             x = kernels.dense_forward(Layer(W=W, b=b, activation=body.activation), x, backend="reference")
         return x
 
-    def _recurrent(self, body: RecurrentSpec) -> Array:
-        x = self.x.reshape(self.rows, -1)
+    def _recurrent(self, body: RecurrentSpec, x: Array) -> Array:
         for layer in range(body.num_layers):
             weights = cell_weights(self._weights, body, layer, 0, prefix="body.")
             h, c, r = self.state
@@ -56,5 +59,5 @@ class ReferenceSteps(Steps):
             for part, value in zip(own, new, strict=True):
                 if part is not None and value is not None:
                     np.copyto(part, value)
-            x = new.h
+            x = new.h + x if body.adds_input(layer) else new.h
         return x

@@ -5,13 +5,25 @@ runtime and the artifact all read the same one. :data:`VARIANTS` names the well-
 frozen :class:`NetworkSpec`. Nothing here computes anything; sizes of arrays follow in :mod:`peephole.weights`.
 """
 
+from peephole.spec.bodies import KINDS, body_spec
 from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
 from peephole.spec.dictionary import network_from_dict, to_dict
-from peephole.spec.networks import EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec, check_hidden_size
+from peephole.spec.networks import (
+    READOUTS,
+    EmbeddingSpec,
+    LinearSpec,
+    MLPSpec,
+    NetworkSpec,
+    Readout,
+    RecurrentSpec,
+    check_hidden_size,
+)
 from peephole.spec.variants import VARIANTS, Variant, variant
 
 __all__ = [
     "ACTIVATIONS",
+    "KINDS",
+    "READOUTS",
     "VARIANTS",
     "Activation",
     "CellSpec",
@@ -19,8 +31,10 @@ __all__ = [
     "LinearSpec",
     "MLPSpec",
     "NetworkSpec",
+    "Readout",
     "RecurrentSpec",
     "Variant",
+    "body_spec",
     "check_hidden_size",
     "network_from_dict",
     "to_dict",

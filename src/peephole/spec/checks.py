@@ -17,6 +17,14 @@ def check_integer(name: str, value: object, *, minimum: int, owner: str = "CellS
         raise ArgumentError(f"{owner}: {name} must be a whole number of at least {minimum} (got {value!r})")
 
 
+def check_kind(name: str, value: object, kinds: tuple[type, ...], *, owner: str) -> None:
+    """Refuse what is none of ``kinds``."""
+    if not isinstance(value, kinds):
+        names = [kind.__name__ for kind in kinds if kind is not type(None)]
+        told = " or ".join([*names, "None"] if type(None) in kinds else names)
+        raise ArgumentError(f"{owner}: {name} must be {told} (got {type(value).__name__})")
+
+
 def check_probability(name: str, value: object) -> None:
     """Refuse what is no probability below 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from peephole.errors import ArgumentError
 from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
-from peephole.spec.checks import check_choice, check_integer, check_switch
+from peephole.spec.checks import check_choice, check_integer, check_kind, check_switch
+
+Readout = Literal["last", "mean", "max", "every"]
+READOUTS: tuple[Readout, ...] = get_args(Readout)
 
 _PLAIN = CellSpec()
 
@@ -23,8 +26,13 @@ class RecurrentSpec:
         num_layers: layers, the ``h`` of one being the ``x`` of the next.
         bidirectional: a second network runs from the last valid step to the first.
         bias: whether the cells have bias terms.
-        residual: the input of a layer is added to its output, in every layer where both have the same size.
+        residual: the input of a layer is added to its output, in every layer where both have the same size: in all
+            but the first, and in the first too where ``input_size`` is :attr:`feature_size`.
         learned_state: the state before the first step is a parameter of each layer and direction, not zero.
+
+    Raises:
+        ArgumentError: for a size out of range, sizes that do not suit each other, or ``residual`` where it would add
+            nothing anywhere.
     """
 
     kind: Literal["recurrent"] = field(default="recurrent", init=False)
@@ -43,6 +51,12 @@ class RecurrentSpec:
         for name in ("bidirectional", "bias", "residual", "learned_state"):
             check_switch(name, getattr(self, name), owner="RecurrentSpec")
         check_hidden_size("RecurrentSpec", self.cell, self.hidden_size)
+        if self.residual and not self.adds_input(self.num_layers - 1):
+            raise ArgumentError(
+                "RecurrentSpec: residual adds a layer's input to its output where both have the same size, which no "
+                f"layer has here (got {self.input_size} features in and {self.feature_size} out of the only layer); "
+                "use more layers, make the sizes equal, or leave residual out"
+            )
 
     @property
     def num_directions(self) -> int:
@@ -57,6 +71,10 @@ class RecurrentSpec:
     def layer_input_size(self, layer: int) -> int:
         """Features that go into layer ``layer``, counted from 0."""
         return self.input_size if layer == 0 else self.feature_size
+
+    def adds_input(self, layer: int) -> bool:
+        """Whether the input of layer ``layer`` is added to its output: ``residual``, and both have the same size."""
+        return self.residual and self.layer_input_size(layer) == self.feature_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,22 +156,51 @@ class LinearSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """A body and a linear head, ``y = V h + d``.
+    """An input, a body and a linear head, ``y = V q + d``, where ``q`` is what the readout shows of the body.
 
     Attributes:
-        body: a stack of recurrent layers or a multilayer perceptron.
+        input: what the network begins with: an embedding of whole numbers, a linear map of the features, or None where
+            the body takes the features as they are.
+        body: a stack of recurrent layers, or a multilayer perceptron, which sees each step of a sequence by itself.
         output_size: ``K``, output units.
-        readout: what the head sees of a recurrent body: its features at the ``"last"`` valid step
-            (many-to-one; of both directions where there are two) or at ``"every"`` step (synced many-to-many).
+        readout: what the head sees of the body's features over a sequence: those at the ``"last"`` valid step (of
+            both directions where there are two), their ``"mean"`` or, feature by feature, their ``"max"`` over the
+            valid steps (many-to-one), or those at ``"every"`` step (synced many-to-many). A sequence without a step
+            shows the head zeros.
+
+    Raises:
+        ArgumentError: for a field out of range, or an input that gives other features than the body takes.
     """
 
+    input: EmbeddingSpec | LinearSpec | None = None
     body: RecurrentSpec | MLPSpec
     output_size: int
-    readout: Literal["last", "every"] = "last"
+    readout: Readout = "last"
 
     def __post_init__(self) -> None:
+        check_kind("input", self.input, (EmbeddingSpec, LinearSpec, type(None)), owner="NetworkSpec")
+        check_kind("body", self.body, (RecurrentSpec, MLPSpec), owner="NetworkSpec")
         check_integer("output_size", self.output_size, minimum=1, owner="NetworkSpec")
-        check_choice("readout", self.readout, ("last", "every"), owner="NetworkSpec")
+        check_choice("readout", self.readout, READOUTS, owner="NetworkSpec")
+        if self.input is not None and self.input.feature_size != self.body.input_size:
+            size = "embedding_dim" if isinstance(self.input, EmbeddingSpec) else "output_size"
+            raise ArgumentError(
+                "NetworkSpec: the input must give as many features as the body takes "
+                f"(got {self.input.feature_size} and {self.body.input_size}); "
+                f"set {size} of the input and input_size of the body to the same number"
+            )
+
+    @property
+    def vocabulary(self) -> int | None:
+        """How many whole numbers there are to embed, 0 to ``vocabulary − 1``; None where features are taken."""
+        return self.input.num_embeddings if isinstance(self.input, EmbeddingSpec) else None
+
+    @property
+    def input_size(self) -> int | None:
+        """``I``, features of one step that are given to the network; None where whole numbers are."""
+        if isinstance(self.input, EmbeddingSpec):
+            return None
+        return self.body.input_size if self.input is None else self.input.input_size
 
 
 def check_hidden_size(owner: str, cell: CellSpec, hidden_size: int) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 
 from peephole.errors import ArgumentError
-from peephole.spec import VARIANTS, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import KINDS, NetworkSpec, body_spec
 
-NETWORKS: tuple[str, ...] = ("mlp", *VARIANTS)
+NETWORKS: tuple[str, ...] = KINDS
 """``"mlp"`` and every name in :data:`peephole.spec.VARIANTS`."""
 
 
@@ -37,12 +37,6 @@ def network_spec(
         lags_as_steps: the lags are the time steps of a sequence, or else the features of a single step (003).
     """
     check_network(name)
-    if name == "mlp":
-        return NetworkSpec(body=MLPSpec(input_size=lags, hidden_sizes=(hidden_size,) * num_layers), output_size=horizon)
-    body = RecurrentSpec(
-        cell=VARIANTS[name].spec,
-        input_size=1 if lags_as_steps else lags,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-    )
+    input_size = 1 if lags_as_steps and name != "mlp" else lags
+    body = body_spec(name, input_size, hidden_size=hidden_size, num_layers=num_layers)
     return NetworkSpec(body=body, output_size=horizon)

@@ -1,0 +1,148 @@
+"""Modules to ONNX files, and the recurrent layers of ONNX files to modules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from peephole.conversion import onnx_export, onnx_graph, onnx_import
+from peephole.errors import ArgumentTypeError
+from peephole.nn.lstm import LSTM
+from peephole.nn.network import Network
+from peephole.nn.rnn import RNN
+from peephole.spec import RecurrentSpec
+from peephole.weights import module_shapes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedLayer:
+    """A layer out of an ONNX file.
+
+    Attributes:
+        layer: the module, in the dtype of the file.
+        state: the initial state that the file gives, as the layer's ``hx`` argument takes it; None where the file gives
+            none (zeros) or its graph makes it (``nodes`` names it then).
+        lengths: the lengths that the file gives, ``[B]``; None where every sequence has all steps or the graph makes
+            them.
+        nodes: the nodes of the file that the layer was made of, first layer first: for each the inputs that no constant
+            gives and the tensors that do.
+    """
+
+    layer: LSTM | RNN
+    state: tuple[Tensor, ...] | Tensor | None
+    lengths: Tensor | None
+    nodes: Mapping[str, Mapping[str, str]]
+
+
+def export_onnx(
+    module: LSTM | RNN | Network,
+    path: str | os.PathLike[str],
+    *,
+    lengths: bool = False,
+    initial_state: bool = False,
+    dtype: onnx_export.Dtype | None = None,
+) -> None:
+    """Write a module as an ONNX file that ONNX Runtime and others run; batch and time are free in every call.
+
+    The file holds what the module does in use: dropout and random masks belong to training. A layer has the inputs
+    and outputs of the module, ``input`` and ``output, h_n, c_n``; a network has ``input`` and ``output``.
+
+    Args:
+        module: a layer, whose ``batch_first`` the file shares, or a network.
+        path: the file; what was there is replaced when all is written and checked.
+        lengths: whether the graph takes ``lengths``, int64 ``[B]``: the valid steps of each sequence.
+        initial_state: whether it takes ``h_0`` (and ``c_0``), ``[layers x directions, B, H]``; zero without.
+        dtype: what the weights are rounded to on the way, ``"float32"`` or ``"float64"``; their own where None.
+            ONNX Runtime runs these operators in float32 alone.
+
+    Raises:
+        ArgumentError: for what the operators of ONNX cannot express (layer norm, zoneout, projection, full gate
+            recurrence, peepholes of several cells per block), each by name; nothing is written then.
+        ArgumentTypeError: for another module, or weights in half precision.
+        MissingDependencyError: where ``onnx`` is not installed (``pip install peephole[onnx]``).
+    """
+    given = cast(object, module)
+    options: dict[str, Any] = {"lengths": lengths, "initial_state": initial_state, "dtype": dtype}
+    if isinstance(given, Network):
+        model = onnx_export.network_model(given.spec, _arrays(given, given.state_dict()), **options)
+    elif isinstance(given, (LSTM, RNN)):
+        weights = {name: cast(Tensor, getattr(given, name)) for name in module_shapes(given.spec)}
+        options["batch_first"] = given.batch_first
+        model = onnx_export.layer_model(given.spec, _arrays(given, weights), **options)
+    else:
+        raise ArgumentTypeError(
+            f"export_onnx: module must be peephole.nn's LSTM, RNN or Network (got {type(given).__name__}); "
+            "a model with other modules around them goes through torch.onnx.export"
+        )
+    onnx_graph.write_model(path, model, owner="export_onnx")
+
+
+def load_onnx(path: str | os.PathLike[str], *, node: str | None = None) -> list[LoadedLayer]:
+    """The recurrent layers of an ONNX file, ``LSTM`` and ``RNN`` nodes, as modules.
+
+    Nodes that follow each other with nothing between but what lays two directions side by side become one stack. The
+    rest of the graph is not read.
+
+    Args:
+        path: the file.
+        node: the name of one node (or of its first output, where it has none) to read alone; all where None.
+
+    Returns:
+        The layers in the order of the graph.
+
+    Raises:
+        ArgumentError: where there is no such node, or for what our cells cannot do, by name: the direction
+            ``reverse`` alone, ``clip``, other activations, weights that the graph computes, nodes inside of others.
+        ArgumentTypeError: for weights that are neither float32 nor float64.
+        ArtifactError: where the file is not ONNX.
+        MissingDependencyError: where ``onnx`` is not installed (``pip install peephole[onnx]``).
+    """
+    return [_loaded(found) for found in onnx_import.read_layers(path, node=node)]
+
+
+def _arrays(module: torch.nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    for name, weight in weights.items():
+        if weight.dtype not in (torch.float32, torch.float64):
+            raise ArgumentTypeError(
+                f"export_onnx: weights must be float32 or float64 (got {weight.dtype} in {name}); "
+                f"convert the {type(module).__name__} by .float() first"
+            )
+    return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
+
+
+def _loaded(found: onnx_import.OnnxLayer) -> LoadedLayer:
+    layer = _module(found.spec, batch_first=found.batch_first, dtype=_tensor(found.weights["weight_ih_l0"]).dtype)
+    with torch.no_grad():
+        for name, array in found.weights.items():
+            layer.get_parameter(name).copy_(_tensor(array))
+    state = None if found.state is None else tuple(_tensor(part) for part in found.state)
+    return LoadedLayer(
+        layer=layer,
+        state=state[0] if state is not None and isinstance(layer, RNN) else state,
+        lengths=None if found.lengths is None else _tensor(found.lengths),
+        nodes=found.nodes,
+    )
+
+
+def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    return torch.as_tensor(array.copy())
+
+
+def _module(spec: RecurrentSpec, *, batch_first: bool, dtype: torch.dtype) -> LSTM | RNN:
+    kind = RNN if spec.cell.cell == "rnn" else LSTM
+    return kind(
+        spec.input_size,
+        spec.hidden_size,
+        spec.num_layers,
+        bias=spec.bias,
+        batch_first=batch_first,
+        bidirectional=spec.bidirectional,
+        dtype=dtype,
+        variant=spec.cell,
+    )
