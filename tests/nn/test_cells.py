@@ -216,6 +216,16 @@ def test_a_cell_without_recurrent_dropout_has_no_mask() -> None:
     assert RNNCell(4, 6).draw_mask() is None
 
 
+@pytest.mark.parametrize("name", ["peephole", "rnn"])
+def test_a_compiled_cell_is_one_graph_and_gives_the_same(name: str) -> None:
+    cell, _ = _pair(CELLS[name])
+    compiled = cast(Any, torch).compile(cell, fullgraph=True, backend="aot_eager")
+    x = noise(3, 4)
+    close(tensors(compiled(x)), tensors(cell(x)), "nn_same_bits")
+    wanted = list(cell.parameters())
+    close(gradients(total(compiled(x)), wanted), gradients(total(cell(x)), wanted), "nn_order_of_sums")
+
+
 X = torch.zeros(3, 4)
 H = torch.zeros(3, 6)
 
