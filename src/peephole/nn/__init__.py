@@ -1,7 +1,9 @@
-"""Torch modules over the compiled kernels: ``LSTM``, ``RNN``, ``MLP``, whole networks and encoder-decoders."""
+"""Torch modules over the compiled kernels: ``LSTM``, ``RNN``, their cells, ``MLP``, networks and encoder-decoders."""
 
 from peephole.conversion.keras_weights import lengths_from_mask
 from peephole.nn.attention import AdditiveAttention
+from peephole.nn.cells import LSTMCell, RNNCell
+from peephole.nn.convert import ConversionWarning, convert
 from peephole.nn.encoder_decoder import Decoding, EncoderDecoder
 from peephole.nn.generation import Encoded, Generated
 from peephole.nn.initialisation import initialise
@@ -21,15 +23,19 @@ __all__ = [
     "MLP",
     "RNN",
     "AdditiveAttention",
+    "ConversionWarning",
     "Decoding",
     "Encoded",
     "EncoderDecoder",
     "Generated",
     "HiddenStates",
     "Initialisation",
+    "LSTMCell",
     "LoadedLayer",
     "Network",
+    "RNNCell",
     "States",
+    "convert",
     "export_onnx",
     "from_keras",
     "initialise",

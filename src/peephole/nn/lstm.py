@@ -13,7 +13,7 @@ from peephole.nn.cell import CellRun, valid_steps
 from peephole.nn.checks import Lengths
 from peephole.nn.recurrent import Outcome, Recurrent
 from peephole.nn.schemes import Recipe
-from peephole.nn.variants import choose_stack
+from peephole.nn.variants import cell_switches, choose_stack
 from peephole.spec import Activation, CellSpec, RecurrentSpec
 from peephole.weights import row_slices
 
@@ -141,24 +141,7 @@ class LSTM(Recurrent):
         spec = choose_stack(
             "LSTM",
             variant,
-            {
-                "proj_size": proj_size or None,
-                "input_gate": input_gate,
-                "forget_gate": forget_gate,
-                "output_gate": output_gate,
-                "coupled": coupled,
-                "peepholes": peepholes,
-                "cells_per_block": cells_per_block,
-                "input_activation": input_activation,
-                "output_activation": output_activation,
-                "full_gate_recurrence": full_gate_recurrence,
-                "layer_norm": layer_norm,
-                "zoneout_hidden": zoneout_hidden,
-                "zoneout_cell": zoneout_cell,
-                "recurrent_dropout": recurrent_dropout,
-                "recurrent_dropout_on": recurrent_dropout_on,
-                "truncated": truncated,
-            },
+            cell_switches(locals()),
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,

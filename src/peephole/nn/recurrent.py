@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import abc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -25,6 +24,8 @@ from peephole.nn.checks import (
     check_switch,
 )
 from peephole.nn.engine import choose_engine
+from peephole.nn.loading import Loadable
+from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
 from peephole.nn.operator import cell_text
 from peephole.nn.packed import pack_like, unpack
 from peephole.nn.schemes import Recipe, check_recipe, fill
@@ -53,7 +54,7 @@ class Outcome(NamedTuple):
     steps_to_user: Callable[[Tensor], Tensor]
 
 
-class Recurrent(torch.nn.Module, abc.ABC):
+class Recurrent(Loadable):
     """A stack of recurrent layers with torch's parameter names; abstract.
 
     Attributes:
@@ -97,16 +98,26 @@ class Recurrent(torch.nn.Module, abc.ABC):
             )
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentTypeError(f"{owner}: dtype must be a floating dtype (got {dtype})")
-        self._parameter_names = tuple(module_shapes(spec))
-        self._cell_names = cell_names(spec)
-        self._cell_text = cell_text(spec.cell)  # what a compiler may read, and not work out
-        self._learned_names = learned_names(spec)
-        learned = {name for names in self._learned_names for name in names}
-        self._weight_names = tuple(name for name in self._parameter_names if name not in learned)
+        self._name_parts()
         for name, shape in module_shapes(spec).items():
             self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
         self.flatten_parameters()
+
+    def _name_parts(self) -> None:
+        """Keep what follows from the spec and every pass asks for."""
+        self._parameter_names = tuple(module_shapes(self.spec))
+        self._cell_names = cell_names(self.spec)
+        self._cell_text = cell_text(self.spec.cell)  # what a compiler may read, and not work out
+        self._learned_names = learned_names(self.spec)
+        learned = {name for names in self._learned_names for name in names}
+        self._weight_names = tuple(name for name in self._parameter_names if name not in learned)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(
+            {"batch_first_states": False, "_recipe": Recipe(), **state}
+        )  # which older pickles have not
+        self._name_parts()
 
     @property
     def input_size(self) -> int:
@@ -142,7 +153,7 @@ class Recurrent(torch.nn.Module, abc.ABC):
     def all_weights(self) -> list[list[Parameter]]:
         """The parameters of every layer and direction, as in torch; without a learned state."""
         per_cell = len(self._weight_names) // (self.num_layers * self.spec.num_directions)
-        flat = [self.get_parameter(name) for name in self._weight_names]
+        flat = [getattr(self, name) for name in self._weight_names]  # whatever has taken a parameter's place
         return [flat[at : at + per_cell] for at in range(0, len(flat), per_cell)]
 
     def reset_parameters(self) -> None:
@@ -164,13 +175,18 @@ class Recurrent(torch.nn.Module, abc.ABC):
 
     def flatten_parameters(self) -> None:
         """Lay the weights into one piece for cuDNN, as torch does; on a CPU there is nothing to do."""
-        learned = {name for names in self._learned_names for name in names}
-        builtin.flatten(self.spec, [q for name, q in self.named_parameters() if name not in learned])
+        own = cast("dict[str, Tensor | None]", self._parameters)
+        weights = [q for name in self._weight_names if (q := own.get(name)) is not None]
+        if len(weights) == len(self._weight_names):  # all are there, none is computed from others
+            builtin.flatten(self.spec, weights)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Recurrent:
         moved = cast(Recurrent, super()._apply(fn, recurse))  # pyright: ignore[reportUnknownMemberType]
         self.flatten_parameters()
         return moved
+
+    def _own_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return module_shapes(self.spec)
 
     def _run(
         self,
@@ -189,6 +205,9 @@ class Recurrent(torch.nn.Module, abc.ABC):
         parameters = {name: own[name] if name in own else getattr(self, name) for name in self._parameter_names}
         first = parameters[self._parameter_names[0]]
         check_generator(owner, generator, first.device)
+        lower = autocast_dtype(first)
+        if lower is not None:
+            input, states = like_parameters(input, first), like_parameters(states, first)
         packed = input if isinstance(input, PackedSequence) else None
         if packed is not None and lengths is not None:
             raise ArgumentError(f"{owner}: a PackedSequence has its own lengths; leave lengths= out")
@@ -209,6 +228,8 @@ class Recurrent(torch.nn.Module, abc.ABC):
         output, final, runs = self._compute(
             parameters, x, hidden, lengths=valid, want_states=want_states, generator=generator
         )
+        if lower is not None:
+            output, final = output.to(lower), tuple(q.to(lower) for q in final)
         if single:
             final = tuple(q.squeeze(1) for q in final)
         elif self.batch_first_states:
@@ -236,7 +257,7 @@ class Recurrent(torch.nn.Module, abc.ABC):
             hidden = self._zeros(x) if hidden is None else tuple(q.contiguous() for q in hidden)
             output, final = builtin.run(self.spec, weights, x, hidden, training=self.training, dropout=self.dropout)
             return output, final, []
-        run = run_stack(
+        run = without_autocast(run_stack, x)(
             self.spec,
             [{letter: parameters[name] for letter, name in own} for own in self._cell_names],
             x,

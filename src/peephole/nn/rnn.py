@@ -12,7 +12,7 @@ from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.checks import Lengths
 from peephole.nn.recurrent import Recurrent
 from peephole.nn.schemes import Recipe
-from peephole.nn.variants import choose_stack
+from peephole.nn.variants import cell_switches, choose_stack
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
 
 
@@ -91,13 +91,7 @@ class RNN(Recurrent):
         spec = choose_stack(
             "RNN",
             variant,
-            {
-                "input_activation": nonlinearity,
-                "layer_norm": layer_norm,
-                "zoneout_hidden": zoneout_hidden,
-                "recurrent_dropout": recurrent_dropout,
-                "truncated": truncated,
-            },
+            cell_switches({"input_activation": nonlinearity, **locals()}),
             input_size=input_size,
             hidden_size=hidden_size,
             num_layers=num_layers,
