@@ -39,6 +39,15 @@ class Decoded(NamedTuple):
         log_probabilities: ``[n, B]``, of the whole sequence; ``−inf`` where there are fewer than ``n`` sequences.
         scores: ``[n, B]``, what they are ranked by.
         lengths: ``[n, B]`` int64, the end token included; 0 where there are fewer than ``n`` sequences.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import decoding
+        >>> chain = np.log([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])  # token after token; 0 begins and ends
+        >>> model = (lambda last, state: (chain[last], state), None)
+        >>> found = decoding.greedy_search(*model, batch=1, start_token=0, end_token=0, max_steps=4)
+        >>> found.tokens[:, :, 0].tolist(), found.lengths.tolist()
+        ([[1, 0]], [[2]])
     """
 
     tokens: Int[np.ndarray, "n T B"]
@@ -55,11 +64,16 @@ class Search:
         max_steps: the most tokens of a sequence, at least 1.
         beam_size: beginnings that beam search keeps of each row; 1 for greedy search.
         n_best: sequences that are wanted of each row, 1 to ``beam_size``; None for the best alone.
-        length_penalty: ``α``, at least 0.
+        length_penalty: ``α`` of the score (Wu et al. 2016, eq. 14), at least 0.
         temperature: above 0, draws each token instead of taking the most probable; None draws nothing.
 
     Raises:
         ArgumentError: for a number that is out of range, a beam too small for ``n_best``, or a temperature with a beam.
+
+    Example:
+        >>> from peephole.decoding import Search
+        >>> Search(max_steps=20, beam_size=4, n_best=2, length_penalty=0.6).count
+        2
     """
 
     max_steps: int
@@ -135,6 +149,21 @@ def search_tokens(
         start_token: what every row is given first.
         end_token: what ends a sequence, or None.
         generator: for a temperature.
+
+    Returns:
+        ``search.count`` sequences of each row, best first.
+
+    Raises:
+        ArgumentError: for log-probabilities that are NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import decoding
+        >>> chain = np.log([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])  # token after token; 0 begins and ends
+        >>> search = decoding.Search(max_steps=4, beam_size=3, n_best=2)
+        >>> model = (lambda last, state: (chain[last], state), None, lambda state, rows: state)
+        >>> decoding.search_tokens(search, *model, batch=1, start_token=0, end_token=0).tokens[:, :, 0].tolist()
+        [[1, 0], [0, 0]]
     """
     known: dict[str, Any] = {
         "batch": batch,
@@ -177,6 +206,14 @@ def greedy_search(
 
     Raises:
         ArgumentError: for a number out of range, or log-probabilities that are NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import decoding
+        >>> chain = np.log([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])  # token after token; 0 begins and ends
+        >>> model = (lambda last, state: (chain[last], state), None)
+        >>> decoding.greedy_search(*model, batch=2, start_token=0, end_token=0, max_steps=4).tokens[0].tolist()
+        [[1, 1], [0, 0]]
     """
     Search(max_steps=max_steps, temperature=temperature)  # checks them
     random = np.random.default_rng() if generator is None else generator
@@ -232,13 +269,22 @@ def beam_search(
         max_steps: the most tokens of a sequence, at least 1.
         beam_size: beginnings that are kept of each row, at least 1.
         n_best: sequences that are returned of each row, 1 to ``beam_size``.
-        length_penalty: ``α``, at least 0.
+        length_penalty: ``α`` of the score (Wu et al. 2016, eq. 14), at least 0.
 
     Returns:
         The ``n_best`` sequences of each row, best first.
 
     Raises:
         ArgumentError: for a number out of range, or log-probabilities that are NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import decoding
+        >>> chain = np.log([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])  # token after token; 0 begins and ends
+        >>> model = (lambda last, state: (chain[last], state), None, lambda state, rows: state)
+        >>> tokens = {"batch": 1, "start_token": 0, "end_token": 0, "max_steps": 4}
+        >>> np.exp(decoding.beam_search(*model, **tokens, beam_size=3).log_probabilities).round(2).tolist()
+        [[0.3]]
     """
     Search(max_steps=max_steps, beam_size=beam_size, n_best=n_best, length_penalty=length_penalty)  # checks them
     beams = _Beams.first(batch, beam_size, start_token)

@@ -19,6 +19,13 @@ class KerasLayer(NamedTuple):
         class_name: ``"LSTM"``, ``"SimpleRNN"``, ``"Bidirectional"`` or, between such layers, ``"Dropout"``.
         config: what ``layer.get_config()`` gives; an option that is left out has Keras' default.
         weights: what ``layer.get_weights()`` gives.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole.conversion.keras_rules import KerasLayer
+        >>> weights = [np.zeros((3, 32)), np.zeros((8, 32)), np.zeros(32)]
+        >>> KerasLayer("LSTM", {"units": 8, "return_sequences": True}, weights).class_name
+        'LSTM'
     """
 
     class_name: str

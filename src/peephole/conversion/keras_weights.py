@@ -46,6 +46,14 @@ class Converted(NamedTuple):
         spec: its cell and sizes.
         arrays: every parameter under its module name, in the dtype it came in.
         dropout: probability of dropout between the layers, in training.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole.conversion import keras_rules, keras_weights
+        >>> weights = [np.zeros((3, 8)), np.zeros((8, 8)), np.zeros(8)]
+        >>> converted = keras_weights.from_keras([keras_rules.KerasLayer("SimpleRNN", {"units": 8}, weights)])
+        >>> converted.spec.cell.cell, sorted(converted.arrays)
+        ('rnn', ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0'])
     """
 
     spec: RecurrentSpec
@@ -77,6 +85,14 @@ def from_keras(layers: Sequence[KerasLayer], *, inference_only: bool = False) ->
     Raises:
         ArgumentError: for what has no counterpart here, named with its layer, and for weights that do not fit.
         ArgumentTypeError: for weights that are neither float32 nor float64.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole.conversion import keras_rules, keras_weights
+        >>> weights = [np.zeros((3, 32)), np.zeros((8, 32)), np.zeros(32)]  # kernel, recurrent_kernel, bias
+        >>> converted = keras_weights.from_keras([keras_rules.KerasLayer("LSTM", {"units": 8}, weights)])
+        >>> converted.spec.hidden_size, converted.arrays["weight_ih_l0"].shape
+        (8, (32, 3))
     """
     named = [(f"layers[{place}]", told) for place, told in enumerate(layers)]
     if inference_only:
@@ -118,6 +134,16 @@ def to_keras(
     Raises:
         ArgumentError: for what Keras' layers cannot express, by name, and for missing, extra or misshapen arrays.
         ArgumentTypeError: for arrays that are neither float32 nor float64.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import spec, weights
+        >>> from peephole.conversion import keras_weights
+        >>> stack = spec.body_spec("lstm", 3, hidden_size=8)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.module_shapes(stack).items()}
+        >>> (layer,) = keras_weights.to_keras(stack, zeros)
+        >>> layer.class_name, [array.shape for array in layer.weights]
+        ('LSTM', [(3, 32), (8, 32), (32,)])
     """
     _check_expressible(spec)
     problem = misfit(arrays, module_shapes(spec))
@@ -147,6 +173,11 @@ def lengths_from_mask(mask: object) -> np.ndarray[Any, np.dtype[np.int64]]:
     Raises:
         ArgumentTypeError: for what is no ``[B, T]`` array of bool.
         ArgumentError: where a valid step follows one that is not: in front, or a hole.
+
+    Example:
+        >>> from peephole import nn
+        >>> nn.lengths_from_mask([[True, True, True], [True, False, False]]).tolist()
+        [3, 1]
     """
     valid = np.asarray(mask)
     if valid.dtype != np.bool_ or valid.ndim != 2:

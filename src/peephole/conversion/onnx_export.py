@@ -91,6 +91,16 @@ def layer_model(
         ArgumentError: for what the operator cannot express, by name, or weights that do not fit the spec.
         ArgumentTypeError: for weights that are neither float32 nor float64.
         MissingDependencyError: where ``onnx`` is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import spec, weights
+        >>> from peephole.conversion import onnx_export
+        >>> stack = spec.body_spec("peephole", 3, num_layers=2)
+        >>> zeros = {name: np.zeros(shape, "float32") for name, shape in weights.module_shapes(stack).items()}
+        >>> model = onnx_export.layer_model(stack, zeros, initial_state=True)
+        >>> [one.name for one in model.graph.input], [one.name for one in model.graph.output]
+        (['input', 'h_0', 'c_0'], ['output', 'h_n', 'c_n'])
     """
     check_expressible(_OWNER, spec)
     _check_weights(weights, module_shapes(spec))
@@ -135,6 +145,16 @@ def network_model(
             a perceptron.
         ArgumentTypeError: for weights that are neither float32 nor float64.
         MissingDependencyError: where ``onnx`` is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import spec, weights
+        >>> from peephole.conversion import onnx_export
+        >>> network = spec.NetworkSpec(body=spec.body_spec("lstm", 3), output_size=2, readout="mean")
+        >>> zeros = {name: np.zeros(shape, "float32") for name, shape in weights.network_shapes(network).items()}
+        >>> model = onnx_export.network_model(network, zeros, lengths=True)
+        >>> [one.name for one in model.graph.input], [one.name for one in model.graph.output]
+        (['input', 'lengths'], ['output'])
     """
     _check_network(spec)
     _check_weights(weights, network_shapes(spec))

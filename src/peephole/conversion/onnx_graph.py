@@ -134,6 +134,14 @@ def write_model(path: str | os.PathLike[str], model: Any, *, owner: str = "write
     Raises:
         ArgumentError: where the model breaks a rule of ONNX, or the folder does not exist.
         MissingDependencyError: where ``onnx`` is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import spec, weights
+        >>> from peephole.conversion import onnx_export, onnx_graph
+        >>> stack = spec.body_spec("peephole", 3, num_layers=2)
+        >>> zeros = {name: np.zeros(shape, "float32") for name, shape in weights.module_shapes(stack).items()}
+        >>> onnx_graph.write_model("layer.onnx", onnx_export.layer_model(stack, zeros))
     """
     onnx = onnx_package(owner)
     target = Path(path)

@@ -51,6 +51,16 @@ class OnnxLayer:
         state: the initial state where constants give it, ``(h_0,)`` or ``(h_0, c_0)``, each
             ``[layers x directions, B, H]``; else None.
         lengths: ``sequence_lens`` where a constant gives it, ``[B]``; else None.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import spec, weights
+        >>> from peephole.conversion import onnx_export, onnx_import
+        >>> stack = spec.body_spec("peephole", 3, num_layers=2)
+        >>> zeros = {name: np.zeros(shape, "float32") for name, shape in weights.module_shapes(stack).items()}
+        >>> (layer,) = onnx_import.read_layers(onnx_export.layer_model(stack, zeros))
+        >>> layer.spec.num_layers, len(layer.nodes), layer.state, layer.lengths
+        (2, 2, None, None)
     """
 
     nodes: Mapping[str, Mapping[str, str]]
@@ -77,6 +87,16 @@ def read_layers(source: str | os.PathLike[str] | Any, *, node: str | None = None
         ArgumentTypeError: for weights that are neither float32 nor float64.
         ArtifactError: where the file is not ONNX.
         MissingDependencyError: where ``onnx`` is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import spec, weights
+        >>> from peephole.conversion import onnx_export, onnx_import
+        >>> stack = spec.body_spec("peephole", 3, num_layers=2)
+        >>> zeros = {name: np.zeros(shape, "float32") for name, shape in weights.module_shapes(stack).items()}
+        >>> (layer,) = onnx_import.read_layers(onnx_export.layer_model(stack, zeros))
+        >>> layer.spec == stack, layer.weights["weight_peephole_l1"].shape
+        (True, (3, 32))
     """
     graph = Source(read_model(source, _OWNER), _OWNER)
     found = [each for each in graph.nodes if each.op_type in _OPERATORS and each.domain in ("", "ai.onnx")]

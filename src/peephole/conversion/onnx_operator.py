@@ -71,6 +71,12 @@ def refusals(spec: CellSpec | RecurrentSpec) -> dict[str, str]:
     """What of a spec the operators cannot express, by the name of the field, each with the reason.
 
     A field that this module has never heard of is refused too, unless it has its default.
+
+    Example:
+        >>> from peephole.conversion import onnx_operator
+        >>> from peephole.spec import variant
+        >>> onnx_operator.refusals(variant("layer_norm_peephole"))
+        {'layer_norm': 'it normalises nothing'}
     """
     cell = spec.cell if isinstance(spec, RecurrentSpec) else spec
     found = refused_fields(spec, _WRITTEN | _IN_TRAINING_ALONE, _NO_WORD)
@@ -82,7 +88,23 @@ def refusals(spec: CellSpec | RecurrentSpec) -> dict[str, str]:
 
 
 def refused_fields(spec: Any, written: frozenset[str], reasons: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a frozen spec that are neither among the ``written`` ones nor at their default."""
+    """The fields of a frozen spec that are neither among the written ones nor at their default.
+
+    Args:
+        spec: any frozen dataclass.
+        written: names of the fields that an export writes.
+        reasons: why others are not written, by name.
+
+    Returns:
+        The reason for each refused field, by its name.
+
+    Example:
+        >>> from peephole.conversion.onnx_operator import refused_fields
+        >>> from peephole.spec import CellSpec
+        >>> written, reasons = frozenset({"peepholes"}), {"layer_norm": "no word for it"}
+        >>> refused_fields(CellSpec(layer_norm=True, peepholes=True), written, reasons)
+        {'layer_norm': 'no word for it'}
+    """
     found: dict[str, str] = {}
     for entry in fields(spec):
         default = None if entry.default is MISSING else entry.default
@@ -94,8 +116,17 @@ def refused_fields(spec: Any, written: frozenset[str], reasons: Mapping[str, str
 def check_expressible(owner: str, spec: RecurrentSpec) -> None:
     """Refuse by name what the operators cannot express.
 
+    Args:
+        owner: who is named in the error.
+        spec: the stack.
+
     Raises:
         ArgumentError: naming every such field and why.
+
+    Example:
+        >>> from peephole.conversion import onnx_operator
+        >>> from peephole.spec import VARIANTS, body_spec
+        >>> onnx_operator.check_expressible("export", body_spec("coupled_peephole", 3))  # nothing to refuse
     """
     found = refusals(spec)
     if found:
@@ -111,12 +142,26 @@ def _value_of(spec: RecurrentSpec, name: str) -> object:
 
 
 def operator_of(cell: CellSpec) -> str:
-    """``"LSTM"`` or ``"RNN"``."""
+    """``"LSTM"`` or ``"RNN"``.
+
+    Example:
+        >>> from peephole.conversion import onnx_operator
+        >>> from peephole.spec import variant
+        >>> onnx_operator.operator_of(variant("peephole")), onnx_operator.operator_of(variant("elman"))
+        ('LSTM', 'RNN')
+    """
     return "RNN" if cell.cell == "rnn" else "LSTM"
 
 
 def operator_attributes(spec: RecurrentSpec) -> dict[str, Any]:
-    """The attributes of a node of the stack: size, direction, coupled gates, activations."""
+    """The attributes of a node of the stack: size, direction, coupled gates, activations.
+
+    Example:
+        >>> from peephole.conversion import onnx_operator
+        >>> from peephole.spec import body_spec
+        >>> onnx_operator.operator_attributes(body_spec("rnn_relu", 3, hidden_size=8))
+        {'hidden_size': 8, 'direction': 'forward', 'activations': ['Relu']}
+    """
     cell = spec.cell
     attributes: dict[str, Any] = {
         "hidden_size": spec.hidden_size,
@@ -148,6 +193,15 @@ def operator_arrays(
 
     Returns:
         The operator's inputs by name, the first axis of each being the direction.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole.conversion import onnx_operator
+        >>> from peephole import spec, weights
+        >>> stack = spec.body_spec("coupled_peephole", 3, hidden_size=8)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.module_shapes(stack).items()}
+        >>> {name: array.shape for name, array in onnx_operator.operator_arrays(stack, zeros, 0).items()}
+        {'W': (1, 32, 3), 'R': (1, 32, 8), 'B': (1, 64), 'P': (1, 24)}
     """
     each = [_cell_arrays(spec, weights, prefix, suffix(layer, at)) for at in range(spec.num_directions)]
     return {name: np.stack([arrays[name] for arrays in each]) for name in each[0]}
@@ -196,6 +250,16 @@ def module_arrays(cell: CellSpec, arrays: Mapping[str, Array], layer: int) -> di
 
     Returns:
         Arrays under their module names. Rows of a coupled forget gate mean nothing and are left out.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole.conversion import onnx_operator
+        >>> from peephole import spec, weights
+        >>> stack = spec.body_spec("coupled_peephole", 3, hidden_size=8)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.module_shapes(stack).items()}
+        >>> back = onnx_operator.module_arrays(stack.cell, onnx_operator.operator_arrays(stack, zeros, 0), 0)
+        >>> {name: array.shape for name, array in back.items()} == weights.module_shapes(stack)
+        True
     """
     named: dict[str, Array] = {}
     for direction, W in enumerate(arrays["W"]):

@@ -24,6 +24,14 @@ class AdditiveAttention(torch.nn.Module):
         size: ``A``, units of the hidden layer.
         device: where the parameters are made.
         dtype: their dtype.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> attention = nn.AdditiveAttention(query_size=8, memory_size=16, size=4)
+        >>> context, weights = attention(torch.randn(5, 2, 8), torch.randn(7, 2, 16))
+        >>> tuple(context.shape), tuple(weights.shape)
+        ((5, 2, 16), (5, 2, 7))
     """
 
     def __init__(
@@ -48,7 +56,7 @@ class AdditiveAttention(torch.nn.Module):
             init.uniform_(weight, -bound, bound)
 
     def keys(self, memory: Tensor) -> Tensor:
-        """``W_k s`` of every step of the source, ``[S, B, A]``, which need be computed only once."""
+        """``W_k s`` of every step of the memory ``[S, B, E]``: ``[S, B, A]``, which need be computed only once."""
         return F.linear(memory, self.weight_key)
 
     def forward(

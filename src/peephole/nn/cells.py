@@ -21,8 +21,9 @@ class LSTMCell(RecurrentCell):
     """One step of an LSTM of any variant; for the plain cell the same as ``torch.nn.LSTMCell``.
 
     Arguments, defaults, parameter names, initialisation and results are those of ``torch.nn.LSTMCell``; what is
-    keyword-only is more, and the same as in :class:`~peephole.nn.LSTM`. A cell called step by step gives what the layer
-    gives on the sequence, more slowly: use it where the next input depends on the output.
+    keyword-only is more, and the same as in :class:`~peephole.nn.LSTM`, and so is the mathematics (000 eq. 20-30, 002
+    eq. 5.14-5.56). A cell called step by step gives what the layer gives on the sequence, more slowly: use it where
+    the next input depends on the output.
 
     Args:
         input_size: ``I``, features of one step.
@@ -56,6 +57,15 @@ class LSTMCell(RecurrentCell):
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
         ArgumentTypeError: for an argument of the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> cell, state = nn.LSTMCell(3, 8, forget_bias=1.0), None
+        >>> for x in torch.randn(7, 2, 3):
+        ...     state = cell(x, state)
+        >>> [tuple(part.shape) for part in state]
+        [(2, 8), (2, 8)]
     """
 
     def __init__(
@@ -159,6 +169,15 @@ class RNNCell(RecurrentCell):
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
         ArgumentTypeError: for an argument of the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> cell, h = nn.RNNCell(3, 8, nonlinearity="relu"), None
+        >>> for x in torch.randn(7, 2, 3):
+        ...     h = cell(x, h)
+        >>> tuple(h.shape), bool((h >= 0).all())
+        ((2, 8), True)
     """
 
     def __init__(  # noqa: PLR0917 - the positional arguments are torch's

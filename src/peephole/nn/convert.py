@@ -20,7 +20,17 @@ _Model = TypeVar("_Model", bound=Module)
 
 
 class ConversionWarning(UserWarning):
-    """A recurrent layer was left as it is, or there was none."""
+    """A recurrent layer was left as it is, or there was none.
+
+    Example:
+        >>> import torch, warnings
+        >>> from peephole import nn
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always", nn.ConversionWarning)
+        ...     model = nn.convert(torch.nn.GRU(3, 8))
+        >>> print(caught[0].message)
+        convert: left as they are, for peephole.nn has no counterpart: the model (GRU)
+    """
 
 
 def convert(model: _Model, *, to: Library = "peephole", inplace: bool = False) -> _Model:
@@ -51,8 +61,9 @@ def convert(model: _Model, *, to: Library = "peephole", inplace: bool = False) -
             there is nothing to swap.
 
     Example:
-        >>> model = torch.nn.Sequential(torch.nn.LSTM(3, 8, bidirectional=True))
-        >>> convert(model)
+        >>> import torch
+        >>> from peephole import nn
+        >>> nn.convert(torch.nn.Sequential(torch.nn.LSTM(3, 8, bidirectional=True)))
         Sequential(
           (0): LSTM(3, 8, bidirectional=True)
         )

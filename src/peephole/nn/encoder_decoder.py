@@ -32,6 +32,17 @@ class Decoding(NamedTuple):
         outputs: ``[T, B, K]``: scores of every token (logits), or numbers.
         state: after the last valid step, one ``[layers, B, size]`` for each part that the cell has.
         attention: ``[T, B, S]``, or None without attention.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> from peephole.spec import EncoderDecoderSpec, body_spec
+        >>> sides = {"encoder": body_spec("lstm", 3), "decoder": body_spec("lstm", 1)}
+        >>> model = nn.EncoderDecoder(EncoderDecoderSpec(**sides, output_size=1))
+        >>> encoded = model.encode(torch.randn(7, 2, 3))
+        >>> step = model.decode(torch.zeros(1, 2, 1), encoded, encoded.state)
+        >>> tuple(step.outputs.shape), [tuple(part.shape) for part in step.state]
+        ((1, 2, 1), [(1, 2, 32), (1, 2, 32)])
     """
 
     outputs: Tensor
@@ -43,9 +54,9 @@ class Decoding(NamedTuple):
 class EncoderDecoder(torch.nn.Module):
     """An encoder, a decoder that starts from its last state, and a linear head ``y = V [h, context] + d``.
 
-    Everything is time-major. With the right outputs known (teacher forcing) the decoder is one pass of the kernels over
-    all steps, and the attention one batched operation behind it. Parameters have the names of the artifact
-    (:func:`peephole.weights.encoder_decoder_shapes`).
+    002 Fig. 5.1; Sutskever et al. 2014. Everything is time-major. With the right outputs known (teacher forcing) the
+    decoder is one pass of the kernels over all steps, and the attention one batched operation behind it. Parameters
+    have the names of the artifact (:func:`peephole.weights.encoder_decoder_shapes`).
 
     Args:
         spec: encoder, decoder, what lies before and between them, and the head.
@@ -65,6 +76,16 @@ class EncoderDecoder(torch.nn.Module):
 
     Raises:
         ArgumentError: for a dropout out of range.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> from peephole.spec import EncoderDecoderSpec, body_spec
+        >>> sides = {"encoder": body_spec("lstm", 3), "decoder": body_spec("lstm", 1)}
+        >>> model = nn.EncoderDecoder(EncoderDecoderSpec(**sides, output_size=1))
+        >>> source, target = torch.randn(7, 2, 3), torch.randn(4, 2, 1)
+        >>> tuple(model(source, target).shape), tuple(model.generate(source, max_steps=9).sequences.shape)
+        ((4, 2, 1), (9, 2, 1))
     """
 
     spec: EncoderDecoderSpec
@@ -228,7 +249,7 @@ class EncoderDecoder(torch.nn.Module):
         return Decoding(cast(Tensor, self.head(features)), state, weights)
 
     def shifted(self, target: Tensor, *, start: Tensor | None = None) -> Tensor:
-        """The target one step later, behind the start token or numbers: what the decoder is given."""
+        """The target one step later, behind the start token or numbers: what the decoder is given, shaped as it."""
         if self.spec.start_token is not None:
             first = target.new_full(target.shape[1:], self.spec.start_token)
         else:

@@ -28,6 +28,16 @@ class Encoded(NamedTuple):
         memory: ``[S, B, E]``, outputs of the encoder; None without attention.
         keys: ``[S, B, A]``, what the attention makes of them.
         valid: ``[S, B]`` bool, which of them count; None where all do.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> from peephole.spec import EncoderDecoderSpec, body_spec
+        >>> sides = {"encoder": body_spec("lstm", 3), "decoder": body_spec("lstm", 1)}
+        >>> spec = EncoderDecoderSpec(**sides, output_size=1, attention="additive", attention_size=4)
+        >>> encoded = nn.EncoderDecoder(spec).encode(torch.randn(7, 2, 3))
+        >>> tuple(encoded.state[0].shape), tuple(encoded.memory.shape), tuple(encoded.keys.shape)
+        ((1, 2, 32), (7, 2, 32), (7, 2, 4))
     """
 
     state: _State
@@ -56,6 +66,17 @@ class Generated(NamedTuple):
             ``n_best`` found fewer.
         log_probabilities: of each sequence, ``[B]`` float64 on the CPU; ``−inf`` where there is none. None for numbers.
         attention: ``[T, B, S]``, 0 behind each end, or None.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> from peephole.spec import EmbeddingSpec, EncoderDecoderSpec, body_spec
+        >>> sides = {"encoder": body_spec("lstm", 3), "decoder": body_spec("lstm", 4)}
+        >>> tokens = {"target": EmbeddingSpec(num_embeddings=9, embedding_dim=4), "output_size": 9, "start_token": 0}
+        >>> model = nn.EncoderDecoder(EncoderDecoderSpec(**sides, **tokens))
+        >>> written = model.generate(torch.randn(7, 2, 3), max_steps=5, beam_size=3, n_best=3)
+        >>> tuple(written.sequences.shape), tuple(written.log_probabilities.shape)
+        ((3, 5, 2), (3, 2))
     """
 
     sequences: Tensor

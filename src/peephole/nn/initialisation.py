@@ -38,6 +38,15 @@ def initialise(
         ArgumentError: for an unknown scheme, one made for other units, a bias of a gate that the cell has not, or a
             generator of another device.
         ArgumentTypeError: for a layer, bias or generator of the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> layer = nn.LSTM(3, 8)
+        >>> nn.initialise(layer, "orthogonal", forget_bias=1.0, generator=torch.Generator().manual_seed(0))
+        >>> i, f, g, o = layer.bias_ih_l0.detach().chunk(4)
+        >>> f.unique().tolist(), g.unique().tolist()
+        ([1.0], [0.0])
     """
     if not isinstance(cast(object, layer), Recurrent):
         raise ArgumentTypeError(

@@ -33,6 +33,14 @@ def from_keras(layer: object, *, inference_only: bool = False, device: torch.dev
     Raises:
         ArgumentError: for what has no counterpart here, by name.
         ArgumentTypeError: for what is no layer of Keras, and for weights that are neither float32 nor float64.
+
+    Example:
+        >>> import keras  # without a backend beside torch: KERAS_BACKEND=torch
+        >>> from peephole import nn
+        >>> layer = keras.layers.LSTM(8, return_sequences=True)
+        >>> layer.build((None, None, 3))
+        >>> nn.from_keras(layer)
+        LSTM(3, 8, batch_first=True)
     """
     converted = keras_weights.from_keras(
         [_told(one, place) for place, one in enumerate(_layers(layer))], inference_only=inference_only
@@ -56,6 +64,13 @@ def to_keras(layer: LSTM | RNN, *, return_sequences: bool = True) -> list[Any]:
         ArgumentError: for what Keras' layers cannot express, by name.
         ArgumentTypeError: for another module, and for parameters that are neither float32 nor float64.
         MissingDependencyError: where Keras cannot be imported.
+
+    Example:
+        >>> import keras  # without a backend beside torch: KERAS_BACKEND=torch
+        >>> from peephole import nn
+        >>> model = keras.Sequential(nn.to_keras(nn.LSTM(3, 8, num_layers=2, batch_first=True)))
+        >>> [type(layer).__name__ for layer in model.layers], tuple(model.compute_output_shape((2, 7, 3)))
+        (['LSTM', 'LSTM'], (2, 7, 8))
     """
     given = cast(object, layer)
     if not isinstance(given, (LSTM, RNN)):

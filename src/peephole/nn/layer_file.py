@@ -51,6 +51,12 @@ def save_layer(layer: LSTM | RNN, path: str | os.PathLike[str]) -> None:
         ArgumentTypeError: for another module, or parameters of several dtypes.
         ArgumentError: for a parameter that holds NaN or infinity.
         ArtifactError: where the file cannot be written.
+
+    Example:
+        >>> from peephole import nn
+        >>> nn.save_layer(nn.LSTM(3, 8, variant="layer_norm", batch_first=True), "layer.safetensors")
+        >>> nn.load_layer("layer.safetensors")
+        LSTM(3, 8, batch_first=True, layer_norm=True)
     """
     given = cast(object, layer)
     if not isinstance(given, (LSTM, RNN)):
@@ -83,6 +89,14 @@ def load_layer(path: str | os.PathLike[str], *, device: torch.device | str | Non
     Raises:
         ArtifactError: where the file cannot be read, holds no layer, was made by a newer version, or where a check
             fails: names, shapes and dtypes of the tensors, all values finite.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> layer, x = nn.RNN(3, 8, nonlinearity="relu"), torch.randn(7, 2, 3)
+        >>> nn.save_layer(layer, "layer.safetensors")
+        >>> torch.equal(nn.load_layer("layer.safetensors")(x)[0], layer(x)[0])
+        True
     """
     metadata, tensors = _read(Path(path), device or "cpu")
     if metadata.get("format") != FORMAT:

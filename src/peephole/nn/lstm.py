@@ -37,6 +37,13 @@ class States(NamedTuple):
         o: output gate.
         c: memory cells after the step.
         h: hidden state after the step.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> output, state, states = nn.LSTM(3, 8, variant="coupled")(torch.randn(7, 2, 3), return_states=True)
+        >>> tuple(states.f.shape), torch.equal(states.f, 1 - states.i)
+        ((1, 7, 2, 8), True)
     """
 
     i: Tensor
@@ -52,8 +59,9 @@ class LSTM(Recurrent):
     """A stack of LSTM layers of any variant; for the plain cell the same as ``torch.nn.LSTM``.
 
     Arguments, defaults, parameter names, initialisation (the same seed gives the same weights) and results are those of
-    ``torch.nn.LSTM``; what is keyword-only is more. On a CPU in float32 and float64 it runs on the compiled kernels,
-    elsewhere on torch operations, the plain cell on CUDA on cuDNN.
+    ``torch.nn.LSTM``; what is keyword-only is more. The mathematics is one cell with switches (000 eq. 20-30, 002
+    eq. 5.14-5.56). On a CPU in float32 and float64 it runs on the compiled kernels, elsewhere on torch operations, the
+    plain cell on CUDA on cuDNN.
 
     Args:
         input_size: ``I``, features of one step.
@@ -100,6 +108,14 @@ class LSTM(Recurrent):
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
         ArgumentTypeError: for an argument of the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> layer = nn.LSTM(3, 8, bidirectional=True, variant="peephole")
+        >>> output, (h_n, c_n) = layer(torch.randn(7, 2, 3), lengths=[7, 4])
+        >>> tuple(output.shape), tuple(h_n.shape), bool(output[4:, 1].any())
+        ((7, 2, 16), (2, 2, 8), False)
     """
 
     def __init__(  # noqa: PLR0917 - the positional arguments are torch's

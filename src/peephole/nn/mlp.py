@@ -40,6 +40,14 @@ class MLP(torch.nn.Module):
     Raises:
         ArgumentError: for a size or mask that breaks its rule.
         ArgumentTypeError: for an argument of the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> one_each = torch.eye(3)  # each unit sees one feature alone
+        >>> perceptron = nn.MLP(3, (3, 8), masks=[one_each, None])
+        >>> tuple(perceptron(torch.randn(5, 3)).shape), int(perceptron.weight_l0.count_nonzero())
+        ((5, 8), 3)
     """
 
     spec: MLPSpec

@@ -26,8 +26,9 @@ from peephole.weights import network_shapes
 class Network(torch.nn.Module):
     """An input, a body and a linear head, ``y = V q + d``, where ``q`` is what the readout shows of the body.
 
-    The names of the parameters are those of the artifact (:func:`peephole.weights.network_shapes`): ``input.*``,
-    ``body.*``, ``head.weight``, ``head.bias``.
+    One-to-one, many-to-one and synced many-to-many of 002 Fig. 5.1; the other shapes are those of an
+    :class:`~peephole.nn.EncoderDecoder`. The names of the parameters are those of the artifact
+    (:func:`peephole.weights.network_shapes`): ``input.*``, ``body.*``, ``head.weight``, ``head.bias``.
 
     Args:
         spec: input, body, head and what the head sees.
@@ -46,6 +47,14 @@ class Network(torch.nn.Module):
     Raises:
         ArgumentError: for a dropout out of range.
         ArgumentTypeError: for a ``batch_first`` that is not True or False.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> from peephole.spec import NetworkSpec, body_spec
+        >>> network = nn.Network(NetworkSpec(body=body_spec("peephole", 3), output_size=2, readout="mean"))
+        >>> tuple(network(torch.randn(7, 4, 3), lengths=[7, 2, 5, 1]).shape)
+        (4, 2)
     """
 
     spec: NetworkSpec
@@ -111,6 +120,16 @@ class Network(torch.nn.Module):
         Raises:
             ArgumentError: for wrong shapes, lengths, devices or whole numbers, or a state given to a perceptron.
             ArgumentTypeError: for wrong types or dtypes.
+
+        Example:
+            >>> import torch
+            >>> from peephole import nn
+            >>> from peephole.spec import NetworkSpec, body_spec
+            >>> network = nn.Network(NetworkSpec(body=body_spec("lstm", 3), output_size=2))
+            >>> y, state = network.run(torch.randn(7, 4, 3))
+            >>> y, state = network.run(torch.randn(7, 4, 3), state)  # and on from there
+            >>> tuple(y.shape), [tuple(part.shape) for part in state]
+            ((4, 2), [(1, 4, 32), (1, 4, 32)])
         """
         at = arrange(self.spec, input, lengths, batch_first=self.batch_first, parameter=self.head.weight)
         features, final = self._features(at, hx)

@@ -32,6 +32,13 @@ class LoadedLayer:
             them.
         nodes: the nodes of the file that the layer was made of, first layer first: for each the inputs that no constant
             gives and the tensors that do.
+
+    Example:
+        >>> from peephole import nn
+        >>> nn.export_onnx(nn.LSTM(3, 8), "layer.onnx", initial_state=True)
+        >>> (loaded,) = nn.load_onnx("layer.onnx")
+        >>> loaded.state is None, [sorted(inputs) for inputs in loaded.nodes.values()]
+        (True, [['X', 'initial_c', 'initial_h']])
     """
 
     layer: LSTM | RNN
@@ -67,6 +74,14 @@ def export_onnx(
             recurrence, peepholes of several cells per block), each by name; nothing is written then.
         ArgumentTypeError: for another module, or weights in half precision.
         MissingDependencyError: where ``onnx`` is not installed (``pip install peephole[onnx]``).
+
+    Example:
+        >>> import onnx
+        >>> from peephole import nn
+        >>> nn.export_onnx(nn.LSTM(3, 8, peepholes=True), "layer.onnx", lengths=True)
+        >>> graph = onnx.load("layer.onnx").graph
+        >>> [one.name for one in graph.input], [one.name for one in graph.output]
+        (['input', 'lengths'], ['output', 'h_n', 'c_n'])
     """
     given = cast(object, module)
     options: dict[str, Any] = {"lengths": lengths, "initial_state": initial_state, "dtype": dtype}
@@ -104,6 +119,12 @@ def load_onnx(path: str | os.PathLike[str], *, node: str | None = None) -> list[
         ArgumentTypeError: for weights that are neither float32 nor float64.
         ArtifactError: where the file is not ONNX.
         MissingDependencyError: where ``onnx`` is not installed (``pip install peephole[onnx]``).
+
+    Example:
+        >>> from peephole import nn
+        >>> nn.export_onnx(nn.LSTM(3, 8, num_layers=2, coupled=True), "layer.onnx")
+        >>> nn.load_onnx("layer.onnx")[0].layer
+        LSTM(3, 8, num_layers=2, coupled=True)
     """
     return [_loaded(found) for found in onnx_import.read_layers(path, node=node)]
 

@@ -48,6 +48,11 @@ def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
 
     Raises:
         MissingDependencyError: where ``onnx`` or ``onnxscript`` is not installed.
+
+    Example:
+        >>> from peephole import nn
+        >>> [str(operator) for operator in nn.onnx_translations()]
+        ['peephole.recurrent_layer.default']
     """
     onnx_package(_OWNER)
     try:

@@ -22,6 +22,13 @@ class HiddenStates(NamedTuple):
     Attributes:
         h: hidden state after the step, ``[layers x directions, T, B, H]``, the axes behind the first as in the output.
             Differentiable.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> output, h_n, states = nn.RNN(3, 8, num_layers=2)(torch.randn(7, 2, 3), return_states=True)
+        >>> tuple(states.h.shape), torch.equal(states.h[1], output)
+        ((2, 7, 2, 8), True)
     """
 
     h: Tensor
@@ -61,6 +68,14 @@ class RNN(Recurrent):
     Raises:
         ArgumentError: for a size, rate or combination that has no meaning.
         ArgumentTypeError: for an argument of the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> layer = nn.RNN(3, 8, nonlinearity="relu", init="irnn", batch_first=True)
+        >>> output, h_n = layer(torch.randn(2, 7, 3))
+        >>> tuple(output.shape), tuple(h_n.shape)
+        ((2, 7, 8), (1, 2, 8))
     """
 
     def __init__(  # noqa: PLR0917 - the positional arguments are torch's

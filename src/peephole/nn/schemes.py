@@ -39,6 +39,11 @@ class Initialisation:
         summary: what it is.
         when: when to choose it.
         source: where it comes from.
+
+    Example:
+        >>> from peephole import nn
+        >>> nn.INITIALISATIONS["irnn"].recurrent, nn.INITIALISATIONS["irnn"].source
+        ('identity', 'Le et al. 2015')
     """
 
     inputs: Rule

@@ -1,10 +1,4 @@
-"""Load a saved model, predict, and step it value by value, with NumPy and safetensors alone.
-
->>> from peephole import runtime
->>> model = runtime.load("demo/lstm/model")                             # doctest: +SKIP
->>> stream = model.stream()                                             # doctest: +SKIP
->>> forecast = stream.step(21.5)                                        # doctest: +SKIP
-"""
+"""Load a saved model, predict, and step it value by value, with NumPy and safetensors alone."""
 
 from peephole.runtime.forecast import ForecastModel, ForecastStream
 from peephole.runtime.model import Model

@@ -130,6 +130,18 @@ class ForecastModel:
 
     Raises:
         ArtifactError: where the task does not fit the network.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import artifact, runtime, spec, weights
+        >>> network = spec.NetworkSpec(body=spec.body_spec("lstm", 1), output_size=2)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.network_shapes(network).items()}
+        >>> scaling = {"series": {"sales": {"mean": 20.0, "std": 5.0}}, "default": None}
+        >>> task = {"kind": "forecast", "lags": 3, "lags_as": "steps", "horizon": 2, "anchor_last": True}
+        >>> artifact.save("forecaster", network, zeros, task={**task, "scaling": scaling})
+        >>> model = runtime.load("forecaster")  # zero weights: the last value, again and again
+        >>> model.predict([18.0, 21.0, 24.0]).tolist()
+        [24.0, 24.0]
     """
 
     model: Model
@@ -214,6 +226,18 @@ class ForecastStream:
     Args:
         model: the forecaster.
         scale: the scaling of the series.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import artifact, runtime, spec, weights
+        >>> network = spec.NetworkSpec(body=spec.body_spec("lstm", 1), output_size=2)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.network_shapes(network).items()}
+        >>> scaling = {"series": {"sales": {"mean": 20.0, "std": 5.0}}, "default": None}
+        >>> task = {"kind": "forecast", "lags": 3, "lags_as": "steps", "horizon": 2, "anchor_last": True}
+        >>> artifact.save("forecaster", network, zeros, task={**task, "scaling": scaling})
+        >>> stream = runtime.load("forecaster").stream(series="sales")
+        >>> [stream.step(value).tolist() for value in (18.0, 21.0)]
+        [[18.0, 18.0], [21.0, 21.0]]
     """
 
     def __init__(self, model: ForecastModel, scale: Scale) -> None:

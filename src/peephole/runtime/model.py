@@ -38,6 +38,16 @@ class Model:
 
     Raises:
         ArtifactError: where it holds an encoder-decoder, which is a :class:`SequenceModel`.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import artifact, runtime, spec, weights
+        >>> network = spec.NetworkSpec(body=spec.body_spec("peephole", 2), output_size=3)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.network_shapes(network).items()}
+        >>> artifact.save("model", network, zeros)
+        >>> model = runtime.load("model")
+        >>> model.predict(np.ones((20, 2))).shape, model.predict(np.ones((20, 4, 2)), lengths=[20, 3, 0, 7]).shape
+        ((3,), (4, 3))
     """
 
     network: NetworkSpec

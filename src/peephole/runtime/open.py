@@ -23,6 +23,15 @@ def load(path: str | os.PathLike[str]) -> Model | ForecastModel | SequenceModel:
 
     Raises:
         ArtifactError: where there is no model, or one that was altered or is newer than this version.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import artifact, runtime, spec, weights
+        >>> network = spec.NetworkSpec(body=spec.body_spec("peephole", 2), output_size=3)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.network_shapes(network).items()}
+        >>> artifact.save("model", network, zeros)
+        >>> type(runtime.load("model")).__name__
+        'Model'
     """
     saved = artifact.load(path)
     if isinstance(saved.network, EncoderDecoderSpec):

@@ -31,6 +31,18 @@ class Generated(NamedTuple):
             fewer.
         log_probabilities: of each sequence, ``[B]``; ``−inf`` where there is none. None for numbers.
         attention: ``[T, B, S]``, 0 behind each end, or None.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import artifact, runtime, spec, weights
+        >>> sides = {"encoder": spec.body_spec("lstm", 3), "decoder": spec.body_spec("lstm", 4)}
+        >>> tokens = {"target": spec.EmbeddingSpec(num_embeddings=9, embedding_dim=4), "start_token": 0}
+        >>> network = spec.EncoderDecoderSpec(**sides, **tokens, output_size=9)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.network_shapes(network).items()}
+        >>> artifact.save("writer", network, zeros)
+        >>> written = runtime.load("writer").generate(np.ones((7, 2, 3)), max_steps=5, beam_size=3, n_best=3)
+        >>> written.sequences.shape, written.log_probabilities.shape, written.lengths.tolist()
+        ((3, 5, 2), (3, 2), [[5, 5], [5, 5], [5, 5]])
     """
 
     sequences: Array
@@ -80,6 +92,19 @@ class SequenceModel:
 
     Raises:
         ArtifactError: where the artifact holds another kind of network.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import artifact, runtime, spec, weights
+        >>> sides = {"encoder": spec.body_spec("lstm", 3), "decoder": spec.body_spec("lstm", 4)}
+        >>> tokens = {"target": spec.EmbeddingSpec(num_embeddings=9, embedding_dim=4), "start_token": 0}
+        >>> network = spec.EncoderDecoderSpec(**sides, **tokens, output_size=9)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.network_shapes(network).items()}
+        >>> artifact.save("writer", network, zeros)
+        >>> model = runtime.load("writer")
+        >>> source, target = np.ones((7, 2, 3)), np.zeros((5, 2), np.int64)
+        >>> model.predict(source, target).shape, model.generate(source, max_steps=4).sequences.shape
+        ((5, 2, 9), (4, 2))
     """
 
     network: EncoderDecoderSpec

@@ -45,6 +45,16 @@ class Stream:
     Raises:
         ArgumentError: for a bidirectional network, or a batch size below 1.
         BackendError: where the compiled core is asked for and missing, or cannot be loaded.
+
+    Example:
+        >>> import numpy as np
+        >>> from peephole import artifact, runtime, spec, weights
+        >>> network = spec.NetworkSpec(body=spec.body_spec("peephole", 2), output_size=3)
+        >>> zeros = {name: np.zeros(shape) for name, shape in weights.network_shapes(network).items()}
+        >>> artifact.save("model", network, zeros)
+        >>> stream = runtime.load("model").stream(batch_size=4)
+        >>> stream.step(np.ones((4, 2))).shape, stream.state.c.shape
+        ((4, 3), (1, 4, 32))
     """
 
     def __init__(

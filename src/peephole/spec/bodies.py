@@ -36,6 +36,11 @@ def body_spec(
 
     Raises:
         ArgumentError: for an unknown kind, a size out of range, or what a perceptron does not have.
+
+    Example:
+        >>> from peephole.spec import body_spec
+        >>> [body_spec(kind, 3, hidden_size=8, num_layers=2).feature_size for kind in ("mlp", "rnn", "lstm")]
+        [8, 8, 8]
     """
     if kind not in KINDS:
         raise ArgumentError(f"body_spec: unknown kind {kind!r}; choose one of {', '.join(KINDS)}")

@@ -56,6 +56,12 @@ class CellSpec:
 
     Raises:
         ArgumentError: for a value out of range or a combination that has no meaning.
+
+    Example:
+        >>> from peephole.spec import CellSpec
+        >>> cell = CellSpec(coupled=True, peepholes=True)
+        >>> cell.gates, cell.rows, cell.state_sizes(8)
+        (('i', 'o'), ('i', 'g', 'o'), {'h': 8, 'c': 8})
     """
 
     cell: Literal["lstm", "rnn"] = "lstm"

@@ -18,7 +18,13 @@ _BODIES: Mapping[str, type[Any]] = {"recurrent": RecurrentSpec, "mlp": MLPSpec}
 def to_dict(
     spec: CellSpec | RecurrentSpec | MLPSpec | EmbeddingSpec | LinearSpec | NetworkSpec | EncoderDecoderSpec,
 ) -> dict[str, Any]:
-    """A spec as plain JSON types, which :func:`network_from_dict` reads where it is a whole network's."""
+    """A spec as plain JSON types, which :func:`network_from_dict` reads where it is a whole network's.
+
+    Example:
+        >>> from peephole.spec import MLPSpec, to_dict
+        >>> to_dict(MLPSpec(input_size=3))
+        {'kind': 'mlp', 'input_size': 3, 'hidden_sizes': (32,), 'activation': 'tanh', 'bias': True}
+    """
     return dataclasses.asdict(spec)
 
 
@@ -29,6 +35,13 @@ def network_from_dict(data: Mapping[str, Any]) -> NetworkSpec | EncoderDecoderSp
 
     Raises:
         ArgumentError: for a missing, unknown or ill-valued field.
+
+    Example:
+        >>> import json
+        >>> from peephole.spec import NetworkSpec, body_spec, network_from_dict, to_dict
+        >>> spec = NetworkSpec(body=body_spec("coupled_peephole", 3), output_size=2)
+        >>> network_from_dict(json.loads(json.dumps(to_dict(spec)))) == spec
+        True
     """
     if data.get("kind", "network") == "encoder_decoder":
         parts = {"encoder": _BODIES, "decoder": _BODIES, "source": _INPUTS, "target": _INPUTS}

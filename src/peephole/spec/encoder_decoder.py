@@ -38,6 +38,14 @@ class EncoderDecoderSpec:
 
     Raises:
         ArgumentError: for a value out of range, or parts that do not fit together.
+
+    Example:
+        >>> from peephole.spec import EmbeddingSpec, EncoderDecoderSpec, body_spec
+        >>> sides = {"encoder": body_spec("rnn", 3, hidden_size=16), "decoder": body_spec("lstm", 4, hidden_size=8)}
+        >>> tokens = {"target": EmbeddingSpec(num_embeddings=9, embedding_dim=4), "output_size": 9, "start_token": 0}
+        >>> spec = EncoderDecoderSpec(**sides, **tokens, end_token=1)
+        >>> spec.writes_tokens, spec.maps_state, spec.head_size
+        (True, True, 8)
     """
 
     kind: Literal["encoder_decoder"] = field(default="encoder_decoder", init=False)
@@ -159,13 +167,25 @@ class EncoderDecoderSpec:
 
 
 def state_sizes(body: RecurrentSpec | MLPSpec) -> dict[str, int]:
-    """Sizes of the parts ``h``, ``c``, ``r`` of one layer's and direction's state; of a perceptron, its features."""
+    """Sizes of the parts ``h``, ``c``, ``r`` of one layer's and direction's state; of a perceptron, its features.
+
+    Example:
+        >>> from peephole.spec import body_spec, state_sizes
+        >>> state_sizes(body_spec("full_gate_recurrence", 3, hidden_size=8))
+        {'h': 8, 'c': 8, 'r': 24}
+    """
     if isinstance(body, MLPSpec):
         return {"h": body.feature_size}
     return body.cell.state_sizes(body.hidden_size)
 
 
 def whole_state_size(body: RecurrentSpec | MLPSpec) -> int:
-    """All numbers of a state, over every layer and direction."""
+    """All numbers of a state, over every layer and direction.
+
+    Example:
+        >>> from peephole.spec import body_spec, whole_state_size
+        >>> whole_state_size(body_spec("lstm", 3, hidden_size=8, num_layers=2, bidirectional=True))
+        64
+    """
     count = 1 if isinstance(body, MLPSpec) else body.num_layers * body.num_directions
     return count * sum(state_sizes(body).values())

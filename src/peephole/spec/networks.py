@@ -24,15 +24,22 @@ class RecurrentSpec:
         input_size: ``I``, features of one step.
         hidden_size: ``H = N·C``, memory cells (units) of one layer and direction.
         num_layers: layers, the ``h`` of one being the ``x`` of the next.
-        bidirectional: a second network runs from the last valid step to the first.
+        bidirectional: a second network runs from the last valid step to the first (Schuster & Paliwal 1997).
         bias: whether the cells have bias terms.
         residual: the input of a layer is added to its output, in every layer where both have the same size: in all
-            but the first, and in the first too where ``input_size`` is :attr:`feature_size`.
+            but the first, and in the first too where ``input_size`` is :attr:`feature_size` (He et al. 2016).
         learned_state: the state before the first step is a parameter of each layer and direction, not zero.
 
     Raises:
         ArgumentError: for a size out of range, sizes that do not suit each other, or ``residual`` where it would add
             nothing anywhere.
+
+    Example:
+        >>> from peephole.spec import RecurrentSpec, variant
+        >>> sizes = {"input_size": 3, "hidden_size": 8, "num_layers": 2}
+        >>> stack = RecurrentSpec(cell=variant("peephole"), **sizes, bidirectional=True)
+        >>> stack.feature_size, stack.layer_input_size(1)
+        (16, 16)
     """
 
     kind: Literal["recurrent"] = field(default="recurrent", init=False)
@@ -86,6 +93,11 @@ class MLPSpec:
         hidden_sizes: units of each hidden layer.
         activation: ``φ`` of every hidden layer.
         bias: whether the layers have bias terms.
+
+    Example:
+        >>> from peephole.spec import MLPSpec
+        >>> MLPSpec(input_size=3, hidden_sizes=(16, 8), activation="relu").feature_size
+        8
     """
 
     kind: Literal["mlp"] = field(default="mlp", init=False)
@@ -115,6 +127,11 @@ class EmbeddingSpec:
     Attributes:
         num_embeddings: numbers that there are, 0 to ``num_embeddings − 1`` (the size of a vocabulary).
         embedding_dim: size of each vector.
+
+    Example:
+        >>> from peephole.spec import EmbeddingSpec
+        >>> EmbeddingSpec(num_embeddings=100, embedding_dim=16).feature_size
+        16
     """
 
     kind: Literal["embedding"] = field(default="embedding", init=False)
@@ -138,6 +155,11 @@ class LinearSpec:
     Attributes:
         input_size: features that go in.
         output_size: features that come out.
+
+    Example:
+        >>> from peephole.spec import LinearSpec
+        >>> LinearSpec(input_size=3, output_size=16).feature_size
+        16
     """
 
     kind: Literal["linear"] = field(default="linear", init=False)
@@ -158,6 +180,8 @@ class LinearSpec:
 class NetworkSpec:
     """An input, a body and a linear head, ``y = V q + d``, where ``q`` is what the readout shows of the body.
 
+    One-to-one, many-to-one and synced many-to-many of 002 Fig. 5.1.
+
     Attributes:
         input: what the network begins with: an embedding of whole numbers, a linear map of the features, or None where
             the body takes the features as they are.
@@ -170,6 +194,13 @@ class NetworkSpec:
 
     Raises:
         ArgumentError: for a field out of range, or an input that gives other features than the body takes.
+
+    Example:
+        >>> from peephole.spec import EmbeddingSpec, NetworkSpec, body_spec
+        >>> words = EmbeddingSpec(num_embeddings=100, embedding_dim=16)
+        >>> tagger = NetworkSpec(input=words, body=body_spec("lstm", 16), output_size=5, readout="every")
+        >>> tagger.vocabulary, tagger.body.feature_size
+        (100, 32)
     """
 
     input: EmbeddingSpec | LinearSpec | None = None
@@ -206,8 +237,19 @@ class NetworkSpec:
 def check_hidden_size(owner: str, cell: CellSpec, hidden_size: int) -> None:
     """Check that ``hidden_size`` suits the cell.
 
+    Args:
+        owner: who is named in the error.
+        cell: the cell.
+        hidden_size: ``H``.
+
     Raises:
         ArgumentError: where it is no multiple of ``cells_per_block`` or no larger than ``proj_size``.
+
+    Example:
+        >>> from peephole.spec import CellSpec, check_hidden_size
+        >>> check_hidden_size("LSTM", CellSpec(proj_size=8), 4)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        peephole.errors.ArgumentError: LSTM: proj_size must be smaller than hidden_size (got 8 and 4); choose a ...
     """
     blocks, rest = divmod(hidden_size, cell.cells_per_block)
     if rest or not blocks:

@@ -13,7 +13,18 @@ from peephole.spec.cell import CellSpec
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A named cell with one line on what it is and where it comes from."""
+    """A named cell.
+
+    Attributes:
+        spec: the cell.
+        summary: what it is, in one line.
+        source: where it comes from: papers, and equations of the documents.
+
+    Example:
+        >>> from peephole.spec import VARIANTS
+        >>> VARIANTS["coupled"].spec.coupled, VARIANTS["coupled"].source
+        (True, 'Greff et al. 2017')
+    """
 
     spec: CellSpec
     summary: str
@@ -94,6 +105,11 @@ def variant(name: str) -> CellSpec:
 
     Raises:
         ArgumentError: for a name that is not there.
+
+    Example:
+        >>> from peephole.spec import variant
+        >>> variant("peephole").replace(cells_per_block=4).peepholes
+        True
     """
     if name not in VARIANTS:
         raise ArgumentError(f"variant: unknown variant {name!r}; choose one of {', '.join(VARIANTS)}")
