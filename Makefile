@@ -1,6 +1,6 @@
 # make setup   .venv with the package, its training extra and the tools; quick and silent when up to date
 # make demo    set up, then fit, backtest, draw and stream real forecasts into demo/
-# make test    set up, then run the tests
+# make test    set up, then run the tests, those of docs/ and examples/ among them
 # make bench   set up, then measure speed beside everyone else, into benchmarks/speed
 # make check   set up, then lint, format, types, layers and docs
 # make wheel   a manylinux wheel into dist/, audited, and tested where there is no compiler and no torch

@@ -1,6 +1,6 @@
 """A network with peepholes goes to ONNX Runtime and gives the same there; what ONNX cannot say is refused by name.
 
-Run, with pip install "peephole[onnx]" onnxruntime: python examples/export_to_onnx.py --out classifier.onnx
+Run, with pip install "peephole[train,onnx]" onnxruntime: python examples/export_to_onnx.py --out classifier.onnx
 """
 
 # pyright: basic
