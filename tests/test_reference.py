@@ -35,6 +35,8 @@ WITHOUT_EXAMPLE: Mapping[str, str] = MappingProxyType(
         "peephole.spec.VARIANTS": "a table; Variant shows an entry",
         "peephole.spec.Activation": "a type alias",
         "peephole.spec.Readout": "a type alias",
+        "peephole.decoding.Decoded": "what the two searches return, which show it",
+        "peephole.decoding.search_tokens": "greedy_search or beam_search, as Search says; all three show themselves",
         "peephole.conversion.keras_rules.check_config": "a step of from_keras, which shows it",
         "peephole.conversion.keras_rules.for_inference": "a step of from_keras(inference_only=True)",
     }

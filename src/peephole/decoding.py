@@ -39,15 +39,6 @@ class Decoded(NamedTuple):
         log_probabilities: ``[n, B]``, of the whole sequence; ``−inf`` where there are fewer than ``n`` sequences.
         scores: ``[n, B]``, what they are ranked by.
         lengths: ``[n, B]`` int64, the end token included; 0 where there are fewer than ``n`` sequences.
-
-    Example:
-        >>> import numpy as np
-        >>> from peephole import decoding
-        >>> chain = np.log([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])  # token after token; 0 begins and ends
-        >>> model = (lambda last, state: (chain[last], state), None)
-        >>> found = decoding.greedy_search(*model, batch=1, start_token=0, end_token=0, max_steps=4)
-        >>> found.tokens[:, :, 0].tolist(), found.lengths.tolist()
-        ([[1, 0]], [[2]])
     """
 
     tokens: Int[np.ndarray, "n T B"]
@@ -149,21 +140,6 @@ def search_tokens(
         start_token: what every row is given first.
         end_token: what ends a sequence, or None.
         generator: for a temperature.
-
-    Returns:
-        ``search.count`` sequences of each row, best first.
-
-    Raises:
-        ArgumentError: for log-probabilities that are NaN.
-
-    Example:
-        >>> import numpy as np
-        >>> from peephole import decoding
-        >>> chain = np.log([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [0.1, 0.1, 0.8]])  # token after token; 0 begins and ends
-        >>> search = decoding.Search(max_steps=4, beam_size=3, n_best=2)
-        >>> model = (lambda last, state: (chain[last], state), None, lambda state, rows: state)
-        >>> decoding.search_tokens(search, *model, batch=1, start_token=0, end_token=0).tokens[:, :, 0].tolist()
-        [[1, 0], [0, 0]]
     """
     known: dict[str, Any] = {
         "batch": batch,

@@ -4,8 +4,8 @@ from peephole.conversion.keras_weights import lengths_from_mask
 from peephole.nn.attention import AdditiveAttention
 from peephole.nn.cells import LSTMCell, RNNCell
 from peephole.nn.convert import ConversionWarning, convert
-from peephole.nn.encoder_decoder import Decoding, EncoderDecoder
-from peephole.nn.generation import Encoded, Generated
+from peephole.nn.encoder_decoder import EncoderDecoder
+from peephole.nn.generation import Decoding, Encoded, Generated
 from peephole.nn.initialisation import initialise
 from peephole.nn.keras_layers import from_keras, to_keras
 from peephole.nn.layer_file import load_layer, save_layer

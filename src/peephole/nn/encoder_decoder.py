@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast, final, overload
+from typing import Any, Literal, cast, final, overload
 
 import torch
 from numpy.typing import NDArray
@@ -16,38 +16,13 @@ from peephole.nn.attention import AdditiveAttention
 from peephole.nn.building import make_body, make_input
 from peephole.nn.cell import valid_steps
 from peephole.nn.checks import Lengths, check_lengths
-from peephole.nn.generation import Encoded, Generated
+from peephole.nn.generation import Decoding, Encoded, Generated
 from peephole.nn.lstm import LSTM
 from peephole.nn.mlp import MLP
 from peephole.nn.rnn import RNN
 from peephole.nn.sequences import check_sequence, check_start, check_tokens
 from peephole.spec import EncoderDecoderSpec, state_sizes, whole_state_size
 from peephole.weights import network_shapes
-
-
-class Decoding(NamedTuple):
-    """What one or more steps of the decoder gave.
-
-    Attributes:
-        outputs: ``[T, B, K]``: scores of every token (logits), or numbers.
-        state: after the last valid step, one ``[layers, B, size]`` for each part that the cell has.
-        attention: ``[T, B, S]``, or None without attention.
-
-    Example:
-        >>> import torch
-        >>> from peephole import nn
-        >>> from peephole.spec import EncoderDecoderSpec, body_spec
-        >>> sides = {"encoder": body_spec("lstm", 3), "decoder": body_spec("lstm", 1)}
-        >>> model = nn.EncoderDecoder(EncoderDecoderSpec(**sides, output_size=1))
-        >>> encoded = model.encode(torch.randn(7, 2, 3))
-        >>> step = model.decode(torch.zeros(1, 2, 1), encoded, encoded.state)
-        >>> tuple(step.outputs.shape), [tuple(part.shape) for part in step.state]
-        ((1, 2, 1), [(1, 2, 32), (1, 2, 32)])
-    """
-
-    outputs: Tensor
-    state: tuple[Tensor, ...]
-    attention: Tensor | None
 
 
 @final

@@ -57,6 +57,31 @@ class Encoded(NamedTuple):
         return Encoded(state, more(self.memory), more(self.keys), more(self.valid))
 
 
+class Decoding(NamedTuple):
+    """What one or more steps of the decoder gave.
+
+    Attributes:
+        outputs: ``[T, B, K]``: scores of every token (logits), or numbers.
+        state: after the last valid step, one ``[layers, B, size]`` for each part that the cell has.
+        attention: ``[T, B, S]``, or None without attention.
+
+    Example:
+        >>> import torch
+        >>> from peephole import nn
+        >>> from peephole.spec import EncoderDecoderSpec, body_spec
+        >>> sides = {"encoder": body_spec("lstm", 3), "decoder": body_spec("lstm", 1)}
+        >>> model = nn.EncoderDecoder(EncoderDecoderSpec(**sides, output_size=1))
+        >>> encoded = model.encode(torch.randn(7, 2, 3))
+        >>> step = model.decode(torch.zeros(1, 2, 1), encoded, encoded.state)
+        >>> tuple(step.outputs.shape), [tuple(part.shape) for part in step.state]
+        ((1, 2, 1), [(1, 2, 32), (1, 2, 32)])
+    """
+
+    outputs: Tensor
+    state: tuple[Tensor, ...]
+    attention: Tensor | None
+
+
 class Generated(NamedTuple):
     """What was written; with ``n_best`` every tensor has an axis more in front, best first.
 
