@@ -224,7 +224,7 @@ class EncoderDecoder(torch.nn.Module):
         return Decoding(cast(Tensor, self.head(features)), state, weights)
 
     def shifted(self, target: Tensor, *, start: Tensor | None = None) -> Tensor:
-        """The target one step later, behind the start token or numbers: what the decoder is given, shaped as it."""
+        """What the decoder is given: the target ``[T, B]`` or ``[T, B, K]`` one step later, behind what it starts with."""
         if self.spec.start_token is not None:
             first = target.new_full(target.shape[1:], self.spec.start_token)
         else:
@@ -261,8 +261,8 @@ class EncoderDecoder(torch.nn.Module):
             return_attention: whether the weights of the attention are returned.
 
         Returns:
-            The sequences, their log-probabilities and lengths, and the attention; with ``n_best`` each has an axis
-            more in front.
+            The sequences ``[T, B]`` (numbers: ``[T, B, K]``), their log-probabilities and lengths ``[B]``, and the
+            attention ``[T, B, S]``; with ``n_best`` each has an axis more in front.
 
         Raises:
             ArgumentError: for wrong shapes, tokens, lengths or settings; for settings that belong to tokens where

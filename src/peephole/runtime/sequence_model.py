@@ -189,7 +189,8 @@ class SequenceModel:
             return_attention: whether the weights of the attention are returned.
 
         Returns:
-            The sequences, their log-probabilities and lengths, and the attention.
+            The sequences ``[T, B]`` (numbers: ``[T, B, K]``), their log-probabilities and lengths ``[B]``, and the
+            attention ``[T, B, S]``; with ``n_best`` each has an axis more in front.
 
         Raises:
             ArgumentError: for a shape, a length, a token or a setting that does not fit.
