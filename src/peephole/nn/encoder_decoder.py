@@ -224,7 +224,7 @@ class EncoderDecoder(torch.nn.Module):
         return Decoding(cast(Tensor, self.head(features)), state, weights)
 
     def shifted(self, target: Tensor, *, start: Tensor | None = None) -> Tensor:
-        """What the decoder is given: the target ``[T, B]`` or ``[T, B, K]`` one step later, behind what it starts with."""
+        """What the decoder sees: the target ``[T, B]`` or ``[T, B, K]`` one step later, behind what it starts with."""
         if self.spec.start_token is not None:
             first = target.new_full(target.shape[1:], self.spec.start_token)
         else:
