@@ -1,0 +1,132 @@
+"""The page and the picture, made from the results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.convert.results import Line, Results
+from peephole.bench.machine import machine_line
+from peephole.bench.results import DISTURBED
+from peephole.inspection import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INTRODUCTION = """\
+# `convert()` on models as people publish them
+
+`peephole.nn.convert(model)` puts our layer in the place of every `torch.nn.LSTM`. Both models begin with the same
+weights, see the same batches, and are trained by turns in one process, a step of each, the order changing with every
+turn. A step is forward, loss, backward, clipping and the update. The ratio is torch's time over ours, the median of the
+paired steps: above 1 ours is the faster. The tagger's sentences are packed by `pack_padded_sequence`, as is usual.
+"""
+CURVES = """\
+How far the losses of a training step are from torch's, at most. Beside ours stands what torch differs from itself when
+it sums in another order: with the rows of every batch reversed, and without oneDNN. A difference of rounding grows with
+every update, in all of them alike.
+"""
+_COLOURS = {"peephole": "#0072B2", "torch, rows in reverse order": "#E69F00", "torch, without oneDNN": "#009E73"}
+
+
+def markdown(results: Results) -> str:
+    """One page."""
+    lines = results.lines
+    settings = dict.fromkeys(f"- {line.title}: {line.weights:,} weights; {line.settings}." for line in lines)
+    disturbed = [line for line in lines if line.others is not None and line.others > DISTURBED]
+    parts = [
+        INTRODUCTION,
+        f"Measured on: {machine_line(results.machine)}.\n",
+        "\n".join(settings) + "\n",
+        _table(
+            ("model", "dtype", "threads", "steps", "torch ms", "ours ms", "ratio", "quartiles", "others"), lines, _times
+        ),
+    ]
+    if disturbed:
+        parts.append(
+            f"In {len(disturbed)} of {len(lines)} lines other programs had more than {DISTURBED:.0%} of the processors "
+            "(column others): the times are too long on both sides, and on all cores the ratio means little.\n"
+        )
+    names = list(dict.fromkeys(name for line in lines for name in line.differences))
+    parts += [
+        "## The same curve\n",
+        CURVES,
+        _table(names, lines, lambda line: _distances(line, names)),
+        "![Training losses of both, and their difference](curves.png)\n",
+        "## On unseen text, after those steps\n",
+        _table(_UNSEEN, [line for line in lines if line.validation_loss], _validation),
+    ]
+    return "\n".join(parts)
+
+
+_TIMES = ("torch ms", "ours ms", "ratio", "quartiles", "others")
+_UNSEEN = ("torch, nats", "ours, nats", "torch, % right", "ours, % right", "torch reversed, % right")
+
+
+def picture(results: Results) -> Figure:
+    """The losses of the longer runs in float32 on one thread, torch's and ours, and below them the differences."""
+    import numpy as np  # noqa: PLC0415 - as matplotlib: only a picture needs it
+
+    shown = [line for line in results.lines if line.dtype == "float32" and line.threads == 1 and line.steps > 100]
+    with style.styled():
+        figure = style.new_figure(4.6 * len(shown), 5.2)
+        axes: Any = figure.subplots(2, len(shown), squeeze=False, sharex="col")
+        for (above, below), line in zip(axes.T, shown, strict=True):
+            theirs = np.array(line.losses)
+            steps = np.arange(1, line.steps + 1)
+            above.plot(steps, theirs, color=style.TRUTH_COLOUR, linewidth=2.4, label="torch")
+            above.plot(
+                steps,
+                theirs + np.array(line.differences["peephole"]),
+                color=_COLOURS["peephole"],
+                linewidth=1.0,
+                label="converted",
+            )
+            above.set_title(line.title)
+            above.set_ylabel("training loss, nats")
+            above.legend(loc="upper right")
+            for name, values in line.differences.items():
+                far = np.maximum.accumulate(np.abs(values))
+                below.plot(steps, np.maximum(far, 1e-8), color=_COLOURS[name], label=name)
+            below.set_yscale("log")
+            below.set_ylabel("largest difference so far")
+            below.set_xlabel("step")
+            below.grid(visible=True, axis="y")
+            below.legend(loc="lower right")
+        style.heading(
+            figure,
+            "A converted model trains to the same curve",
+            "Below: how far the losses are from torch's, ours and torch's own when it sums in another order; float32.",
+        )
+    return figure
+
+
+def _table(columns: Sequence[str], lines: Sequence[Line], cells: Callable[[Line], Sequence[str]]) -> str:
+    """A line's name and settings in front of what ``cells`` makes of it."""
+    head = ["model", "dtype", "threads", "steps", *columns]
+    aligned = ["---" if place < 2 else "--:" for place in range(len(head))]
+    named = [[line.title, line.dtype, str(line.threads), str(line.steps), *cells(line)] for line in lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, aligned, *named]) + "\n"
+
+
+def _times(line: Line) -> list[str]:
+    ratio = line.ratio
+    others = "-" if line.others is None else f"{line.others:.0%}"
+    quartiles = f"{ratio.low:.2f}-{ratio.high:.2f}"
+    return [f"{line.theirs_ms:.1f}", f"{line.ours_ms:.1f}", f"**{ratio.median:.2f}**", quartiles, others]
+
+
+def _distances(line: Line, names: Sequence[str]) -> list[str]:
+    return [f"{line.largest(name):.1e}" if name in line.differences else "-" for name in names]
+
+
+def _validation(line: Line) -> list[str]:
+    loss, right = line.validation_loss, line.validation_accuracy
+    other = next(name for name in right if name not in ("torch", "peephole"))
+    return [
+        f"{loss['torch']:.5f}",
+        f"{loss['peephole']:.5f}",
+        f"{right['torch']:.2f}",
+        f"{right['peephole']:.2f}",
+        f"{right[other]:.2f}",
+    ]
