@@ -38,9 +38,7 @@ def markdown(results: Results) -> str:
         INTRODUCTION,
         f"Measured on: {machine_line(results.machine)}.\n",
         "\n".join(settings) + "\n",
-        _table(
-            ("model", "dtype", "threads", "steps", "torch ms", "ours ms", "ratio", "quartiles", "others"), lines, _times
-        ),
+        _table(_TIMES, lines, _times),
     ]
     if disturbed:
         parts.append(
@@ -64,10 +62,10 @@ _UNSEEN = ("torch, nats", "ours, nats", "torch, % right", "ours, % right", "torc
 
 
 def picture(results: Results) -> Figure:
-    """The losses of the longer runs in float32 on one thread, torch's and ours, and below them the differences."""
+    """The losses of the runs that were validated, torch's and ours, and below them the differences."""
     import numpy as np  # noqa: PLC0415 - as matplotlib: only a picture needs it
 
-    shown = [line for line in results.lines if line.dtype == "float32" and line.threads == 1 and line.steps > 100]
+    shown = [line for line in results.lines if line.validation_loss]
     with style.styled():
         figure = style.new_figure(4.6 * len(shown), 5.2)
         axes: Any = figure.subplots(2, len(shown), squeeze=False, sharex="col")
@@ -89,6 +87,7 @@ def picture(results: Results) -> Figure:
                 far = np.maximum.accumulate(np.abs(values))
                 below.plot(steps, np.maximum(far, 1e-8), color=_COLOURS[name], label=name)
             below.set_yscale("log")
+            below.yaxis.set_major_formatter("{x:.0e}")
             below.set_ylabel("largest difference so far")
             below.set_xlabel("step")
             below.grid(visible=True, axis="y")
