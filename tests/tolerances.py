@@ -24,6 +24,8 @@ TOLERANCES: dict[str, float] = {
     "nn_kernels_layer_norm_float32": 5e-4,
     # nn: ONNX Runtime uses its own approximations of tanh and of the logistic function.
     "nn_onnx_float32": 5e-6,
+    # nn: weights after a few steps of an optimiser that divides by the size of the gradient, float64.
+    "nn_training_float64": 1e-9,
     # nn: half precision keeps 8 (bfloat16) or 11 bits.
     "nn_half": 5e-2,
     # nn: cuDNN's float32, which may use TF32.

@@ -95,6 +95,22 @@ def check_input_features(owner: str, x: object, *, input_size: int, parameter: T
     return x
 
 
+def check_step(owner: str, x: object, *, input_size: int, parameter: Tensor) -> Tensor:
+    """Check type, rank, feature size, dtype and device of a cell's input, ``[B, I]`` or ``[I]``.
+
+    Raises:
+        ArgumentTypeError: for what is no tensor or of another dtype than the parameters.
+        ArgumentError: for a wrong rank or feature size, or another device.
+    """
+    if isinstance(x, Tensor) and x.dim() not in (1, 2):
+        layer = owner.removesuffix("Cell")
+        raise ArgumentError(
+            f"{owner}: input must be [batch, features], or [features] for a single row (got shape {tuple(x.shape)}); "
+            f"a cell takes one step: pass input[t], or use {layer} for whole sequences"
+        )
+    return check_input_features(owner, x, input_size=input_size, parameter=parameter)
+
+
 def check_state(
     owner: str, name: str, state: object, *, shape: tuple[int, ...], steps: int, parameter: Tensor
 ) -> Tensor:
@@ -104,7 +120,7 @@ def check_state(
         owner: the class the message names.
         name: ``h_0``, ``c_0`` or ``r_0``.
         state: what came.
-        shape: ``[layers x directions, B, size]``, or without ``B`` for a single sequence.
+        shape: ``[layers x directions, B, size]``, or without ``B`` for a single sequence; of a cell ``[B, size]``.
         steps: ``T``, to see swapped axes.
         parameter: a parameter of the layer, for its dtype and device.
 

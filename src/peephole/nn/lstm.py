@@ -12,7 +12,7 @@ from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.cell import CellRun, valid_steps
 from peephole.nn.checks import Lengths, check_count, check_switch
 from peephole.nn.recurrent import Outcome, Recurrent
-from peephole.nn.variants import choose_cell, describe
+from peephole.nn.variants import choose_cell, describe, switches
 from peephole.spec import Activation, CellSpec, RecurrentSpec, check_hidden_size
 from peephole.weights import row_slices
 
@@ -123,28 +123,7 @@ class LSTM(Recurrent):
             check_count("LSTM", name, value)
         for name, value in (("bias", bias), ("bidirectional", bidirectional)):
             check_switch("LSTM", name, value)
-        cell = choose_cell(
-            "LSTM",
-            variant,
-            {
-                "proj_size": proj_size or None,
-                "input_gate": input_gate,
-                "forget_gate": forget_gate,
-                "output_gate": output_gate,
-                "coupled": coupled,
-                "peepholes": peepholes,
-                "cells_per_block": cells_per_block,
-                "input_activation": input_activation,
-                "output_activation": output_activation,
-                "full_gate_recurrence": full_gate_recurrence,
-                "layer_norm": layer_norm,
-                "zoneout_hidden": zoneout_hidden,
-                "zoneout_cell": zoneout_cell,
-                "recurrent_dropout": recurrent_dropout,
-                "recurrent_dropout_on": recurrent_dropout_on,
-                "truncated": truncated,
-            },
-        )
+        cell = choose_cell("LSTM", variant, switches(locals()))
         check_hidden_size("LSTM", cell, hidden_size)
         spec = RecurrentSpec(
             cell=cell,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import abc
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -18,6 +17,8 @@ from peephole.nn import autograd, cudnn, reference
 from peephole.nn.cell import CellRun, CellState
 from peephole.nn.checks import Lengths, check_dropout, check_input, check_lengths, check_state, check_switch
 from peephole.nn.engine import kernels_serve
+from peephole.nn.loading import Loadable
+from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
 from peephole.nn.packed import pack_like, unpack
 from peephole.nn.stack import run_stack
 from peephole.spec import RecurrentSpec
@@ -45,7 +46,7 @@ class Outcome(NamedTuple):
     steps_to_user: Callable[[Tensor], Tensor]
 
 
-class Recurrent(torch.nn.Module, abc.ABC):
+class Recurrent(Loadable):
     """A stack of recurrent layers with torch's parameter names; abstract.
 
     Attributes:
@@ -121,7 +122,7 @@ class Recurrent(torch.nn.Module, abc.ABC):
     def all_weights(self) -> list[list[Parameter]]:
         """The parameters of every layer and direction, as in torch."""
         per_cell = len(self._parameter_names) // (self.num_layers * self.spec.num_directions)
-        flat = [self.get_parameter(name) for name in self._parameter_names]
+        flat = [getattr(self, name) for name in self._parameter_names]  # whatever has taken a parameter's place
         return [flat[at : at + per_cell] for at in range(0, len(flat), per_cell)]
 
     def reset_parameters(self) -> None:
@@ -143,6 +144,9 @@ class Recurrent(torch.nn.Module, abc.ABC):
         self.flatten_parameters()
         return moved
 
+    def _own_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return module_shapes(self.spec)
+
     def _run(
         self,
         input: Tensor | PackedSequence,
@@ -158,6 +162,9 @@ class Recurrent(torch.nn.Module, abc.ABC):
         )  # quicker than getattr, which serves what took a parameter's place
         parameters = {name: own[name] if name in own else getattr(self, name) for name in self._parameter_names}
         first = parameters[self._parameter_names[0]]
+        lower = autocast_dtype(first)
+        if lower is not None:
+            input, states = like_parameters(input, first), like_parameters(states, first)
         packed = input if isinstance(input, PackedSequence) else None
         if packed is not None and lengths is not None:
             raise ArgumentError(f"{owner}: a PackedSequence has its own lengths; leave lengths= out")
@@ -176,6 +183,8 @@ class Recurrent(torch.nn.Module, abc.ABC):
         valid = None if lengths is None else check_lengths(owner, lengths, steps=x.shape[0], batch=x.shape[1])
         hidden = self._initial(states, x, single=single)
         output, final, runs = self._compute(parameters, x, hidden, lengths=valid, want_states=want_states)
+        if lower is not None:
+            output, final = output.to(lower), tuple(q.to(lower) for q in final)
         if packed is not None and unpacked is not None:
             return Outcome(pack_like(output, packed, unpacked.lengths), final, runs, valid, between)
         return Outcome(between(output), tuple(q.squeeze(1) for q in final) if single else final, runs, valid, between)
@@ -196,7 +205,7 @@ class Recurrent(torch.nn.Module, abc.ABC):
             hidden = self._zeros(x) if hidden is None else hidden
             output, final = cudnn.run(self.spec, weights, x, hidden, training=self.training, dropout=self.dropout)
             return output, final, []
-        run = run_stack(
+        run = without_autocast(run_stack, x)(
             self.spec,
             parameters,
             x,

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.checks import Lengths, check_count, check_switch
 from peephole.nn.recurrent import Recurrent
-from peephole.nn.variants import choose_cell, describe
+from peephole.nn.variants import choose_cell, describe, switches
 from peephole.spec import ACTIVATIONS, Activation, CellSpec, RecurrentSpec
 
 
@@ -79,17 +79,7 @@ class RNN(Recurrent):
             check_switch("RNN", name, value)
         if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
             raise ArgumentError(f"RNN: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
-        cell = choose_cell(
-            "RNN",
-            variant,
-            {
-                "input_activation": nonlinearity,
-                "layer_norm": layer_norm,
-                "zoneout_hidden": zoneout_hidden,
-                "recurrent_dropout": recurrent_dropout,
-                "truncated": truncated,
-            },
-        )
+        cell = choose_cell("RNN", variant, switches({"input_activation": nonlinearity, **locals()}))
         spec = RecurrentSpec(
             cell=cell,
             input_size=input_size,

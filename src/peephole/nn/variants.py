@@ -10,12 +10,23 @@ from peephole.spec import CellSpec, RecurrentSpec, variant
 
 _CLASSES = {"lstm": "LSTM", "rnn": "RNN"}
 
+_SWITCHES = tuple(field.name for field in dataclasses.fields(CellSpec) if field.name != "cell")
+
+
+def switches(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Those of a constructor's arguments (its ``locals()``) that override a field of the variant.
+
+    A size that is 0, torch's way to leave a projection out, overrides nothing.
+    """
+    given = {name: arguments[name] for name in _SWITCHES if name in arguments}
+    return given | {"proj_size": given.get("proj_size") or None}
+
 
 def choose_cell(owner: str, chosen: object, overrides: Mapping[str, object]) -> CellSpec:
     """The cell of a variant with some fields overridden.
 
     Args:
-        owner: the class that asks, ``"LSTM"`` or ``"RNN"``; its cell is the default.
+        owner: the class that asks, ``"LSTM"``, ``"RNN"``, ``"LSTMCell"`` or ``"RNNCell"``; its cell is the default.
         chosen: a variant's name, a cell, or ``None`` for the class's plain cell.
         overrides: fields of :class:`~peephole.spec.CellSpec`; ``None`` means "as in the variant".
 
@@ -23,8 +34,9 @@ def choose_cell(owner: str, chosen: object, overrides: Mapping[str, object]) -> 
         ArgumentError: for an unknown name, a cell of the other class, or a combination that has no meaning.
         ArgumentTypeError: for a variant that is neither a name nor a cell.
     """
+    family, behind = owner.removesuffix("Cell"), "Cell" if owner.endswith("Cell") else ""
     if chosen is None:
-        cell = CellSpec() if owner == "LSTM" else CellSpec(cell="rnn")
+        cell = CellSpec() if family == "LSTM" else CellSpec(cell="rnn")
     elif isinstance(chosen, str):
         cell = variant(chosen)
     elif isinstance(chosen, CellSpec):
@@ -34,10 +46,10 @@ def choose_cell(owner: str, chosen: object, overrides: Mapping[str, object]) -> 
             f"{owner}: variant must be a name or a CellSpec (got {type(chosen).__name__}); "
             "for example variant='peephole'"
         )
-    if _CLASSES[cell.cell] != owner:
+    if _CLASSES[cell.cell] != family:
         raise ArgumentError(
-            f"{owner}: variant must be a cell of the {owner} family (got {chosen!r}); "
-            f"use peephole.nn.{_CLASSES[cell.cell]}"
+            f"{owner}: variant must be a cell of the {family} family (got {chosen!r}); "
+            f"use peephole.nn.{_CLASSES[cell.cell]}{behind}"
         )
     return cell.replace(**{name: value for name, value in overrides.items() if value is not None})
 
