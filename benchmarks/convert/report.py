@@ -57,7 +57,7 @@ def markdown(results: Results) -> str:
     return "\n".join(parts)
 
 
-_TIMES = ("torch ms", "ours ms", "ratio", "quartiles", "others")
+_TIMES = ("torch ms", "ours ms", "ratio", "quartiles", "of processor time", "others")
 _UNSEEN = ("torch, nats", "ours, nats", "torch, % right", "ours, % right", "torch reversed, % right")
 
 
@@ -109,10 +109,11 @@ def _table(columns: Sequence[str], lines: Sequence[Line], cells: Callable[[Line]
 
 
 def _times(line: Line) -> list[str]:
-    ratio = line.ratio
     others = "-" if line.others is None else f"{line.others:.0%}"
-    quartiles = f"{ratio.low:.2f}-{ratio.high:.2f}"
-    return [f"{line.theirs_ms:.1f}", f"{line.ours_ms:.1f}", f"**{ratio.median:.2f}**", quartiles, others]
+    quartiles = f"{line.ratio.low:.2f}-{line.ratio.high:.2f}"
+    busy = f"{line.processor_ratio.median:.2f}" if line.threads == 1 else "-"
+    ratio = f"**{line.ratio.median:.2f}**"
+    return [f"{line.theirs_ms:.1f}", f"{line.ours_ms:.1f}", ratio, quartiles, busy, others]
 
 
 def _distances(line: Line, names: Sequence[str]) -> list[str]:

@@ -32,6 +32,8 @@ class Line:
         ours_ms: our median step in milliseconds.
         theirs_ms: torch's.
         ratio: torch's time over ours, step by step.
+        processor_ratio: the same of the time that the processors worked for each: what it is where nobody else wants
+            them, on one thread; on several it counts those that wait as well.
         others: the part of all processor time that other programs took meanwhile; None where the system does not tell.
         losses: torch's, step by step.
         differences: of the losses of ours, and of torch's own other orders of summing, from ``losses``.
@@ -50,6 +52,7 @@ class Line:
     ours_ms: float
     theirs_ms: float
     ratio: Ratio
+    processor_ratio: Ratio
     others: float | None
     losses: list[float]
     differences: dict[str, list[float]]
@@ -96,7 +99,8 @@ def read(path: Path) -> Results:
         raise DataError(f"convert: {path} must be {FORMAT} {FORMAT_VERSION} (got another format or version)")
     lines: list[dict[str, Any]] = given["lines"]
     for line in lines:
-        line |= {"ratio": Ratio(**line["ratio"]), "layers": tuple(line["layers"])}
+        line |= {name: Ratio(**line[name]) for name in ("ratio", "processor_ratio")}
+        line["layers"] = tuple(line["layers"])
     return Results(machine=given["machine"], lines=[Line(**line) for line in lines])
 
 
