@@ -93,10 +93,11 @@ class Tagging(Problem):
     Args:
         folder: of all data sets.
         seed: of the order of the sentences.
+        parts: what is learnt from, and what is validated on.
     """
 
-    def __init__(self, folder: Path, *, seed: int = 0) -> None:
-        train, dev = (_sentences(folder / "ud_english_ewt_pos" / f"{name}.tsv.gz") for name in ("train", "dev"))
+    def __init__(self, folder: Path, *, seed: int = 0, parts: tuple[str, str] = ("train", "dev")) -> None:
+        train, dev = (_sentences(folder / "ud_english_ewt_pos" / f"{name}.tsv.gz") for name in parts)
         counts = Counter(word for sentence in train for word, _ in sentence)
         known = [word for word, count in counts.items() if count > 1]  # the others teach the unknown word
         self._words = {word: index for index, word in enumerate(known, start=UNKNOWN + 1)}
