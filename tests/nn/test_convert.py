@@ -123,6 +123,42 @@ def test_in_place_the_optimiser_made_before_goes_on() -> None:
     close(list(model.parameters()), list(plain.parameters()), "nn_training_float64")
 
 
+class CharRNN(torch.nn.Module):
+    """The other published kind: the next character from all before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(20, 4)
+        self.layers = torch.nn.LSTM(4, 8, 2, dropout=0.2)
+        self.head = torch.nn.Linear(8, 20)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores of every next character."""
+        return self.head(self.layers(self.embed(tokens))[0])
+
+
+@pytest.mark.parametrize("made", [Tagger, CharRNN])
+def test_a_converted_model_trains_along_the_same_curve(made: type[torch.nn.Module]) -> None:
+    set_seed(0)
+    theirs = made().double()
+    losses: list[Tensor] = []
+    for model in (theirs, convert(theirs)):
+        set_seed(1)  # for the batches and for dropout, which draws as torch's
+        optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+        curve: list[Tensor] = []
+        for _ in range(20):
+            tokens = torch.randint(20, (6, 3))
+            scores = cast(Tensor, model(tokens))
+            loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), tokens.flatten() % scores.shape[-1])
+            optimiser.zero_grad()
+            carry_back(loss)
+            cast(Any, optimiser).step()
+            curve.append(loss.detach())
+        losses.append(torch.stack(curve))
+    assert losses[0][-1] < losses[0][0]
+    close(losses[1], losses[0], "nn_training_float64")
+
+
 def test_a_layer_in_two_places_stays_one_layer() -> None:
     shared = torch.nn.LSTM(4, 4)
     model = torch.nn.ModuleDict({"a": shared, "b": shared, "c": torch.nn.ModuleList([shared])})

@@ -29,7 +29,7 @@ def _state(made: nn.Module, prefix: str = "") -> State:
         (LSTMCell(4, 6), _state(nn.LSTM(4, 6)), r"its keys are those of a layer \(weight_ih_l0\); rename them"),
         (RNN(4, 6), _state(nn.RNN(4, 6), "module."), "begin with 'module.'; take the prefix of Distributed"),
         (RNN(4, 6), {}, "lacks weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, all of them; pass the part"),
-        (LSTM(4, 6), _state(LSTM(4, 6, peepholes=True)), "has weight_peephole_l0, for which .*; build the layer with p"),
+        (LSTM(4, 6), _state(LSTM(4, 6, peepholes=True)), "has weight_peephole_l0, for .*; build the layer with p"),
         (LSTM(4, 6), _state(nn.LSTM(4, 6, 3)), "has weight_ih_l1, .* and 4 more, .*build .* num_layers=3"),
         (LSTM(4, 6), _state(nn.LSTM(4, 6, bidirectional=True)), "build the layer with bidirectional=True"),
         (RNN(4, 6, bias=False), _state(nn.RNN(4, 6)), "has bias_ih_l0, bias_hh_l0, .* build .* bias=True"),

@@ -137,7 +137,10 @@ class Recurrent(Loadable):
 
     def flatten_parameters(self) -> None:
         """Lay the weights into one piece for cuDNN, as torch does; on a CPU there is nothing to do."""
-        cudnn.flatten(self.spec, list(self.parameters()))
+        own = cast("dict[str, Tensor | None]", self._parameters)
+        weights = [q for name in self._parameter_names if (q := own.get(name)) is not None]
+        if len(weights) == len(self._parameter_names):  # all are there, none is computed from others
+            cudnn.flatten(self.spec, weights)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Recurrent:
         moved = cast(Recurrent, super()._apply(fn, recurse))  # pyright: ignore[reportUnknownMemberType]
