@@ -1,11 +1,13 @@
-"""The page and the picture, made from the results alone."""
+"""The page and the picture, made from the file of results alone: ``python -m benchmarks.convert.report``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.convert.results import Line, Results
+from benchmarks.convert.results import Line, Results, read
+from peephole import files, inspection
 from peephole.bench.machine import machine_line
 from peephole.bench.results import DISTURBED
 from peephole.inspection import style
@@ -22,9 +24,15 @@ turn. A step is forward, loss, backward, clipping and the update. The ratio is t
 paired steps: above 1 ours is the faster. The tagger's sentences are packed by `pack_padded_sequence`, as is usual.
 """
 CURVES = """\
-How far the losses of a training step are from torch's, at most. Beside ours stands what torch differs from itself when
-it sums in another order: with the rows of every batch reversed, and without oneDNN. A difference of rounding grows with
-every update, in all of them alike.
+How far the losses are from torch's, at most: within the first 50 steps / within all. Beside ours stands what torch
+differs from itself when it sums in another order: with the rows of every batch reversed, and without oneDNN. The tagger
+stays within a few units of the last digit. The char-rnn, with RMSprop at its rate, is so touchy that the last digit
+grows to the second within some hundred steps, of torch beside itself as of ours beside torch; in double precision both
+stay at the last digit of the loss.
+"""
+UNSEEN = """\
+Neither is trained to its end: after these {steps} steps both models are to be as good as each other. (The most frequent
+tag of each word gives 88.1 % on the same sentences.)
 """
 _COLOURS = {"peephole": "#0072B2", "torch, rows in reverse order": "#E69F00", "torch, without oneDNN": "#009E73"}
 
@@ -51,12 +59,14 @@ def markdown(results: Results) -> str:
         CURVES,
         _table(names, lines, lambda line: _distances(line, names)),
         "![Training losses of both, and their difference](curves.png)\n",
-        "## On unseen text, after those steps\n",
+        "## On unseen text\n",
+        UNSEEN.format(steps=" and ".join({f"{line.steps}": 0 for line in lines if line.validation_loss})),
         _table(_UNSEEN, [line for line in lines if line.validation_loss], _validation),
     ]
     return "\n".join(parts)
 
 
+_BEGINNING = 50
 _TIMES = ("torch ms", "ours ms", "ratio", "quartiles", "of processor time", "others")
 _UNSEEN = ("torch, nats", "ours, nats", "torch, % right", "ours, % right", "torch reversed, % right")
 
@@ -117,7 +127,13 @@ def _times(line: Line) -> list[str]:
 
 
 def _distances(line: Line, names: Sequence[str]) -> list[str]:
-    return [f"{line.largest(name):.1e}" if name in line.differences else "-" for name in names]
+    def told(name: str) -> str:
+        if name not in line.differences:
+            return "-"
+        whole = f"{line.largest(name):.1e}"
+        return f"{line.largest(name, _BEGINNING):.1e} / {whole}" if line.steps > _BEGINNING else whole
+
+    return [told(name) for name in names]
 
 
 def _validation(line: Line) -> list[str]:
@@ -130,3 +146,14 @@ def _validation(line: Line) -> list[str]:
         f"{right['peephole']:.2f}",
         f"{right[other]:.2f}",
     ]
+
+
+def write_page(results: Results, folder: Path) -> None:
+    """Write ``convert.md`` and ``curves.png``."""
+    with files.replacing(folder / "convert.md") as beside:
+        beside.write_text(markdown(results), encoding="utf-8")
+    inspection.save(picture(results), folder / "curves.png")
+
+
+if __name__ == "__main__":
+    write_page(read(Path(__file__).parent / "convert.json"), Path(__file__).parent)

@@ -59,9 +59,9 @@ class Line:
     validation_loss: dict[str, float]
     validation_accuracy: dict[str, float]
 
-    def largest(self, name: str) -> float:
-        """The largest difference of a loss from torch's."""
-        return max(map(abs, self.differences[name]))
+    def largest(self, name: str, steps: int | None = None) -> float:
+        """The largest difference of a loss from torch's, within the first ``steps``."""
+        return max(map(abs, self.differences[name][:steps]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,9 +22,8 @@ from torch.nn import Module
 
 from benchmarks.convert.models import States, lstm_of, weights_of
 from benchmarks.convert.problems import Batch, Characters, Problem, Tagging
-from benchmarks.convert.report import markdown, picture
+from benchmarks.convert.report import write_page
 from benchmarks.convert.results import Line, Results, write
-from peephole import files, inspection
 from peephole.bench.machine import Neighbours, describe_machine
 from peephole.bench.timing import order_of_turn, paired
 from peephole.nn import convert
@@ -183,9 +182,7 @@ def main() -> None:
             line = results.lines[-1]
             print(f"{line.title} {line.dtype} {line.threads}: ratio {line.ratio.median:.2f}", flush=True)
             write(results, given.out / "convert.json")
-    with files.replacing(given.out / "convert.md") as beside:
-        beside.write_text(markdown(results), encoding="utf-8")
-    inspection.save(picture(results), given.out / "curves.png")
+    write_page(results, given.out)
 
 
 if __name__ == "__main__":
