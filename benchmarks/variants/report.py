@@ -26,6 +26,8 @@ the sequences). Three seeds: differences of the size of the spread are none.
 _COLUMNS = ("network", "test", "of the seeds", "weights", "rate", "best epoch", "s an epoch")
 _FAMILY = "#0072B2"
 _OTHER = "#D55E00"
+_FAR = 0.25
+"""What is so much worse than the best mean stands at the edge of its panel as a number."""
 
 
 def told(score: Score) -> str:
@@ -91,9 +93,14 @@ def picture(comparison: Comparison) -> Figure:
 
 
 def _panel(panel: Any, task: Task, found: Sequence[Score], networks: Sequence[str]) -> None:
+    leader = best(task, found).mean
     for score in found:
         place = networks.index(score.network)
         colour = _OTHER if score.network.startswith(("torch", "mlp", "rnn")) else _FAMILY
+        if abs(score.mean - leader) > _FAR * leader:
+            edge = {"transform": panel.get_yaxis_transform(), "va": "center", "fontsize": 8}
+            panel.text(0.01, place, f"◄ {told(score)}", color=colour, **edge)
+            continue
         panel.plot((score.mean - score.spread, score.mean + score.spread), (place, place), color=colour, linewidth=1.2)
         panel.plot(score.mean, place, "|", color=colour, markersize=10, markeredgewidth=2)
         panel.plot(score.tests, [place] * len(score.tests), "o", color=colour, markersize=3, alpha=0.6)

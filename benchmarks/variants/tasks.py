@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from scipy import io
+from scipy import io  # comes with scikit-learn, which the tools for development have
 from torch import Tensor
 from torch.nn import functional
 
