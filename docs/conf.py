@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "command_line",
+    "evidence",
     "tables",
 ]
 exclude_patterns = ["_build", "_ext", "generated"]
