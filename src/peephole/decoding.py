@@ -353,7 +353,7 @@ def _is_number(value: object) -> bool:
 
 def _penalty(length: L, alpha: float) -> L:
     """``lp(Y)`` (Wu et al. 2016, eq. 14), of one length or an array of them."""
-    return ((5 + length) / 6) ** alpha
+    return cast("L", ((5 + length) / 6) ** alpha)
 
 
 def _checked(log_p: Array) -> Array:
