@@ -24,14 +24,13 @@ import torch
 from torch import Tensor
 
 from peephole import files
-from peephole.conversion.checks import misfit
 from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
 from peephole.nn.building import build_layer, tensors_of
 from peephole.nn.lstm import LSTM
 from peephole.nn.rnn import RNN
 from peephole.spec import CellSpec, RecurrentSpec, to_dict
 from peephole.version import VERSION
-from peephole.weights import module_shapes
+from peephole.weights import misfit, module_shapes
 
 FORMAT = "peephole.layer"
 FORMAT_VERSION = 1

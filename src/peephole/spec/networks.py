@@ -86,6 +86,9 @@ class MLPSpec:
         hidden_sizes: units of each hidden layer.
         activation: ``φ`` of every hidden layer.
         bias: whether the layers have bias terms.
+
+    Raises:
+        ArgumentError: for a size out of range, an unknown activation, or a ``bias`` that is not True or False.
     """
 
     kind: Literal["mlp"] = field(default="mlp", init=False)
@@ -101,6 +104,7 @@ class MLPSpec:
         for size in self.hidden_sizes:
             check_integer("hidden_sizes", size, minimum=1, owner="MLPSpec")
         check_choice("activation", self.activation, ACTIVATIONS, owner="MLPSpec")
+        check_switch("bias", self.bias, owner="MLPSpec")
 
     @property
     def feature_size(self) -> int:
