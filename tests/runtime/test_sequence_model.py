@@ -111,6 +111,18 @@ def test_told_what_it_wrote_it_says_the_same(tmp_path: Path, name: str) -> None:
         assert np.array_equal(said[:length, row].argmax(axis=1), found.sequences[:length, row])
 
 
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_an_empty_batch_gives_an_empty_result(tmp_path: Path, name: str) -> None:
+    model, _, given = both(tmp_path, name)
+    none = given.source[:0] if given.source_lengths is None else given.source[:, :0]
+    start = None if given.start is None else given.start[:0]
+    lengths: dict[str, Any] = {} if given.source_lengths is None else {"source_lengths": []}
+    assert model.predict(none, given.target[:, :0], **lengths, start=start).shape[:2] == (len(given.target), 0)
+    found = model.generate(none, max_steps=3, start=start, return_attention=name in ATTENTIVE)
+    assert found.sequences.shape[:2] == ((0, 0) if name in TOKENS else (3, 0))
+    assert found.attention is None or found.attention.shape[:2] == found.sequences.shape[:2]
+
+
 def test_draws_come_from_the_generator(tmp_path: Path) -> None:
     model, _, given = both(tmp_path, "features in, no end")
     settings: dict[str, Any] = {"lengths": given.source_lengths, "max_steps": 20, "temperature": 2.0}

@@ -303,7 +303,7 @@ class SequenceModel:
         """The target one step later, behind the start token, or behind ``first`` where it holds numbers."""
         if first is None:
             first = np.full(target.shape[1:], cast(int, self.network.start_token), np.int64)
-        return np.concatenate([first[None], target[:-1]])
+        return np.concatenate([first[None], target])[: len(target)]
 
     def _start(self, owner: str, start: ArrayLike | None, batch: int) -> Array:
         size = self.network.output_size
