@@ -148,7 +148,7 @@ def spec_with(**changes: Any) -> str:
         ({"layer": spec_with().replace('"dropout": 0.0', '"dropout": 2.0')}, "cannot be made: LSTM: dropout"),
         (
             {"layer": spec_with().replace('"cell": {', '"cell_of": {')},
-            "metadata .* describe a layer: RecurrentSpec: the",
+            "describe a layer: RecurrentSpec: the",
         ),
         ({"layer": json.dumps({**json.loads(spec_with()), "spec": None})}, "describe a layer: RecurrentSpec: the"),
         ({"layer": "["}, "metadata .* do not describe a layer"),

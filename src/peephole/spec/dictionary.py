@@ -53,9 +53,8 @@ def _whole(spec: type[Any], data: Mapping[str, Any], parts: Mapping[str, Mapping
     if unknown:
         raise ArgumentError(f"{owner}: unknown field {', '.join(unknown)}")
     with _understood(owner):
-        given = {
-            name: _part(owner, name, data[name], kinds) for name, kinds in parts.items() if data.get(name) is not None
-        }
+        there = [name for name in parts if data.get(name) is not None]
+        given = {name: _part(owner, name, data[name], parts[name]) for name in there}
         _check_complete(owner, spec, data)
         return spec(**{**data, **given})
 
