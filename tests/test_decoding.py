@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peephole.decoding import Decoded, Search, beam_search, greedy_search, search_tokens
-from peephole.errors import ArgumentError
+from peephole.errors import ArgumentError, ArgumentTypeError
 from tests.tolerances import TOLERANCES
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -178,6 +178,9 @@ def test_of_equals_the_smaller_tokens_come_first() -> None:
     model = Model(np.full((1, 85, 4), -np.log(4.0)))
     decoded = model.beam(3, 64, end=None, n_best=5)
     assert found(decoded, 0) == [(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3), (0, 1, 0)]
+    assert found(model.beam(3, 5, end=None, n_best=5), 0) == found(
+        decoded, 0
+    )  # among more equals than there are places
     assert found(model.greedy(3, end=None), 0) == [(0, 0, 0)]
     assert np.array_equal(model.beam(3, 64, n_best=5).tokens, model.beam(3, 64, n_best=5).tokens)
 
@@ -237,6 +240,22 @@ def test_tokens_are_drawn_as_often_as_the_temperature_says(temperature: float) -
     expected = np.exp(log_p / temperature) / np.exp(log_p / temperature).sum()
     sigmas = np.abs(np.bincount(drawn, minlength=4) - count * expected) / np.sqrt(count * expected * (1 - expected))
     assert sigmas.max() <= TOLERANCES["random_sigmas"]
+
+
+def test_a_sequence_has_the_score_of_its_length_for_any_beam() -> None:
+    model = Model.random(9, vocabulary=4, steps=5)
+    for width in (1, 3):
+        search = Search(max_steps=5, beam_size=width, length_penalty=0.6)
+        rows: dict[str, Any] = {"batch": 2, "start_token": 0, "end_token": END}
+        decoded = search_tokens(search, model.step, np.full(2 * width, -1), lambda nodes, rows: nodes[rows], **rows)
+        for row in range(2):
+            wanted = score(decoded.log_probabilities[0, row], decoded.lengths[0, row], 0.6)
+            assert abs(decoded.scores[0, row] - wanted) <= TOLERANCE
+
+
+def test_what_draws_nothing_is_refused_as_a_generator() -> None:
+    with pytest.raises(ArgumentTypeError, match=r"must be a numpy\.random\.Generator .got int"):
+        Model.random(1, vocabulary=3, steps=2).greedy(2, temperature=1.0, generator=3)
 
 
 def test_an_empty_batch_gives_an_empty_result() -> None:

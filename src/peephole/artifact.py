@@ -36,7 +36,7 @@ from peephole.spec import (
     to_dict,
 )
 from peephole.version import VERSION
-from peephole.weights import network_shapes
+from peephole.weights import misfit, network_shapes
 
 FORMAT = "peephole"
 FORMAT_VERSION = 2
@@ -94,9 +94,9 @@ def save(
     """
     folder = Path(path)
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.items()}
-    misfit = _misfit(tensors, network)
-    if misfit:
-        raise ArgumentError(f"artifact.save: the weights do not fit their network: {misfit}")
+    problem = _unfit(tensors, network)
+    if problem:
+        raise ArgumentError(f"artifact.save: the weights do not fit their network: {problem}")
     data = safetensors.numpy.save(tensors)
     sha256 = hashlib.sha256(data).hexdigest()
     taken = _is_taken(folder, overwrite=overwrite)
@@ -125,9 +125,9 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     network = _network(folder, model)
     weights_file, sha256 = _weights_entry(folder, model)
     tensors = _read_tensors(weights_file, sha256)
-    misfit = _misfit(tensors, network)
-    if misfit:
-        raise ArtifactError(f"artifact: {weights_file} does not fit the network of its {MODEL_FILE}: {misfit}")
+    problem = _unfit(tensors, network)
+    if problem:
+        raise ArtifactError(f"artifact: {weights_file} does not fit the network of its {MODEL_FILE}: {problem}")
     weights = {name: tensors[name] for name in network_shapes(network)}
     for tensor in weights.values():
         tensor.flags.writeable = False
@@ -143,33 +143,23 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     )
 
 
-def _misfit(tensors: Mapping[str, Array], network: NetworkSpec | EncoderDecoderSpec) -> str | None:
+def _unfit(tensors: Mapping[str, Array], network: NetworkSpec | EncoderDecoderSpec) -> str | None:
     """What is wrong with the tensors of a network, or None."""
     bodies = (network.body,) if isinstance(network, NetworkSpec) else (network.encoder, network.decoder)
     for body in bodies:
         if isinstance(body, RecurrentSpec) and body.num_layers > len(tensors):
             # also keeps a number of layers that nobody can have from being counted out one by one
             return f"{body.num_layers} layers, but only {len(tensors)} tensors"
-    shapes = network_shapes(network)
-    missing = [name for name in shapes if name not in tensors]
-    extra = [name for name in tensors if name not in shapes]
-    if missing or extra:
-        parts = [f"{what} {_some(names)}" for what, names in (("missing", missing), ("unknown", extra)) if names]
-        return "; ".join(parts)
+    problem = misfit(tensors, network_shapes(network))
+    if problem:
+        return problem
     dtypes = sorted({str(tensor.dtype) for tensor in tensors.values()})
     if dtypes not in (["float32"], ["float64"]):
         return f"all tensors must be float32 or all float64 (got {', '.join(dtypes)})"
-    for name, shape in shapes.items():
-        if tensors[name].shape != shape:
-            return f"{name} must have the shape {list(shape)} (got {list(tensors[name].shape)})"
-        if not np.isfinite(tensors[name]).all():
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
             return f"{name} holds values that are NaN or infinite"
     return None
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def _is_taken(folder: Path, *, overwrite: bool) -> bool:

@@ -17,16 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from peephole.errors import ArgumentError
+from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.shapes import Float, Int
 
 S = TypeVar("S")
 
 Array = np.ndarray[Any, np.dtype[Any]]
+L = TypeVar("L", float, Array)
 Step = Callable[[Array, S], tuple[Array, S]]
 Select = Callable[[S, Array], S]
 
@@ -140,6 +141,10 @@ def search_tokens(
         start_token: what every row is given first.
         end_token: what ends a sequence, or None.
         generator: for a temperature.
+
+    Raises:
+        ArgumentError: for log-probabilities that are NaN.
+        ArgumentTypeError: for a ``generator`` that is none.
     """
     known: dict[str, Any] = {
         "batch": batch,
@@ -148,7 +153,8 @@ def search_tokens(
         "max_steps": search.max_steps,
     }
     if search.beam_size == 1:
-        return greedy_search(step, state, **known, temperature=search.temperature, generator=generator)
+        found = greedy_search(step, state, **known, temperature=search.temperature, generator=generator)
+        return found._replace(scores=found.log_probabilities / _penalty(found.lengths, search.length_penalty))
     width = {"beam_size": search.beam_size, "n_best": search.count}
     return beam_search(step, state, select, **known, **width, length_penalty=search.length_penalty)
 
@@ -178,10 +184,11 @@ def greedy_search(
         generator: of the draws; a new one, seeded by the system, where None.
 
     Returns:
-        One sequence a row (``n`` is 1).
+        One sequence a row (``n`` is 1), whose score is its log-probability.
 
     Raises:
         ArgumentError: for a number out of range, or log-probabilities that are NaN.
+        ArgumentTypeError: for a ``generator`` that is none.
 
     Example:
         >>> import numpy as np
@@ -193,6 +200,11 @@ def greedy_search(
     """
     Search(max_steps=max_steps, temperature=temperature)  # checks them
     random = np.random.default_rng() if generator is None else generator
+    if not isinstance(cast(object, random), np.random.Generator):
+        raise ArgumentTypeError(
+            f"generate: generator must be a numpy.random.Generator (got {type(random).__name__}); "
+            "for example numpy.random.default_rng(0)"
+        )
     last = np.full(batch, start_token, np.int64)
     sums, lengths = np.zeros(batch), np.zeros(batch, np.int64)
     live = np.ones(batch, np.bool_)
@@ -306,7 +318,7 @@ class _Beams(NamedTuple):
         """The best continuations, and the row that each was continued from."""
         W, V = log_p.shape[1:]
         candidates = (self.sums[:, :, None] + log_p).reshape(len(log_p), W * V)
-        best = np.argsort(-candidates, axis=1, kind="stable")[:, :W]
+        best = np.stack([_largest(row, W) for row in candidates]) if len(candidates) else np.zeros((0, W), np.int64)
         beam, token = np.divmod(best, V)
         rows = np.arange(len(log_p))[:, None]
         tokens = np.concatenate([self.tokens[rows, beam], token[:, :, None]], axis=2)
@@ -347,13 +359,23 @@ class _Kept(NamedTuple):
         return _Kept(*(pool[rows, best] for pool in pools))
 
 
+def _largest(values: Array, count: int) -> Array:
+    """Where the ``count`` largest of ``values`` are, largest first, of equals the earlier one.
+
+    Of a vocabulary's many numbers only those few are put in order that reach the last one wanted: sorting all of them
+    would take longer than the model does.
+    """
+    reach = np.flatnonzero(values >= np.partition(values, -count)[-count])
+    return reach[np.argsort(-values[reach], kind="stable")[:count]]
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _penalty(length: int, alpha: float) -> float:
-    """``lp(Y)`` (Wu et al. 2016, eq. 14)."""
-    return ((5 + length) / 6) ** alpha
+def _penalty(length: L, alpha: float) -> L:
+    """``lp(Y)`` (Wu et al. 2016, eq. 14), of one length or an array of them."""
+    return cast("L", ((5 + length) / 6) ** alpha)
 
 
 def _checked(log_p: Array) -> Array:
@@ -363,7 +385,7 @@ def _checked(log_p: Array) -> Array:
             "generate: the model must give logarithms of probabilities, at most 0 (got NaN or a number above 0); "
             "look for NaN or infinity in its weights and inputs"
         )
-    return log_p.astype(np.float64)
+    return log_p.astype(np.float64, copy=False)
 
 
 def _draw(scaled: Array, random: np.random.Generator) -> Array:

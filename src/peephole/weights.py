@@ -25,7 +25,7 @@ A gate has one row per block (``N`` rows), the candidate one per cell (``H`` row
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,6 +54,15 @@ MODULE_NAMES: Mapping[str, tuple[str, ...]] = {
 
 STATE_NAMES: Mapping[str, str] = {"h": "h_0", "c": "c_0", "r": "r_0"}
 """Part of a state to the name that its learned value has in a torch module."""
+
+
+class Shaped(Protocol):
+    """An array or a tensor, as far as its shape goes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of every axis."""
+        ...
 
 
 def row_count(spec: CellSpec, hidden_size: int) -> int:
@@ -206,3 +215,26 @@ def learned_state(
     parts = spec.cell.state_sizes(spec.hidden_size) if spec.learned_state else ()
     behind = suffix(layer, direction)
     return {part: tensors[prefix + STATE_NAMES[part] + behind] for part in parts}
+
+
+def misfit(arrays: Mapping[str, Shaped], shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """What keeps arrays from being those of a layer or network, in a few words; None where nothing does.
+
+    Args:
+        arrays: by name, of NumPy or torch.
+        shapes: those that there must be, of :func:`module_shapes` or :func:`network_shapes`; no others may be there.
+    """
+    missing = [name for name in shapes if name not in arrays]
+    extra = [name for name in arrays if name not in shapes]
+    if missing or extra:
+        parts = [f"{what} {_some(names)}" for what, names in (("missing", missing), ("unknown", extra)) if names]
+        return "; ".join(parts)
+    for name, shape in shapes.items():
+        if tuple(arrays[name].shape) != shape:
+            return f"{name} must have the shape {list(shape)} (got {list(arrays[name].shape)})"
+    return None
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

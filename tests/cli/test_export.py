@@ -19,9 +19,9 @@ from tests.encoder_decoders import ENCODER_DECODERS
 from tests.runtime.models import forecast_task, recurrent, saved
 
 
-def _saved(folder: Path, name: str = "peephole", *, forecast: bool = False) -> Path:
+def _saved(folder: Path, name: str = "peephole", *, forecast: bool = False, dtype: str = "float32") -> Path:
     network = recurrent(name, input_size=1) if forecast else recurrent(name)
-    return saved(folder, network, dtype="float32", task=forecast_task() if forecast else None)
+    return saved(folder, network, dtype=dtype, task=forecast_task() if forecast else None)
 
 
 @pytest.mark.parametrize("name", ["peephole", "rnn"])
@@ -34,6 +34,14 @@ def test_the_file_gives_what_the_model_gives(name: str, tmp_path: Path) -> None:
     assert isinstance(model, Model)
     found = Session.of(out)(input=x, lengths=[5, 2, 4])["output"]
     close(found, model.predict(x, lengths=[5, 2, 4]), "onnx_runtime_float32")
+
+
+def test_a_model_of_float64_is_written_for_onnx_runtime_in_float32(tmp_path: Path) -> None:
+    place, out = _saved(tmp_path / "model", dtype="float64"), tmp_path / "model.onnx"
+    assert peephole("export", place, "--dtype", "float32", "--out", out).code == 0
+    model, x = load(place), np.random.default_rng(0).normal(size=(5, 3, 2)).astype(np.float32)
+    assert isinstance(model, Model)
+    close(Session.of(out)(input=x)["output"], model.predict(x), "onnx_runtime_float32")
 
 
 def test_a_forecaster_says_that_its_values_are_scaled(tmp_path: Path) -> None:

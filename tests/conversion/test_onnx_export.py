@@ -14,7 +14,7 @@ import pytest
 from peephole.conversion.onnx_export import layer_model
 from peephole.conversion.onnx_graph import write_model
 from peephole.conversion.onnx_operator import ALWAYS_OPEN, refusals, refused_fields
-from peephole.errors import ArgumentError, ArgumentTypeError, MissingDependencyError
+from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError, MissingDependencyError
 from peephole.spec import VARIANTS, CellSpec, RecurrentSpec
 from tests.cells import ALL_CELLS
 from tests.conversion.modules import module, run
@@ -199,6 +199,14 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(ArgumentError, match="the folder of path must exist"):
         write_model(tmp_path / "nowhere" / "layer.onnx", model)
+
+
+def test_a_file_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    spec = stack(CellSpec())
+    with pytest.raises(ArtifactError, match="taken cannot be written"):
+        write_model(tmp_path / "taken", layer_model(spec, weights_of(spec)))
+    assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
 
 
 def test_without_onnx_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

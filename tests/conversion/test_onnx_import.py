@@ -209,6 +209,12 @@ def _without(model: Any) -> Any:
     return model
 
 
+def _not_a_number(model: Any) -> Any:
+    R = next(entry for entry in model.graph.initializer if entry.name == "R_l0")
+    R.CopyFrom(_onnx.numpy_helper.from_array(np.full(list(R.dims), np.nan, np.float32), "R_l0"))
+    return model
+
+
 def _cut(model: Any) -> Any:
     del _node(model).input[2:]
     return model
@@ -233,6 +239,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "computed weights": (lambda: _computed(_model()), "W must be a constant"),
     "another size": (lambda: _set(_model(), "hidden_size", 7), "R must be of 7 units and 1 directions"),
     "misshapen": (lambda: _misshapen(_model()), r"B must have the shape \[1, 48\] \(got \[1, 47\]\)"),
+    "not a number": (lambda: _not_a_number(_model()), "R holds values that are NaN or infinite"),
     "no weights": (lambda: _cut(_model()), "it must have W and R"),
     "a state of another size": (lambda: _with_states(_model(), 3, "h"), "must have 1 directions and 6 units"),
     "in a branch": (lambda: _branched(_model()), "must stand in the main graph"),
@@ -245,6 +252,13 @@ def test_what_our_cells_cannot_do_is_refused_by_name(name: str) -> None:
     make, message = REFUSED[name]
     with pytest.raises(ArgumentError, match=message):
         read_layers(make())
+
+
+def test_a_tensor_of_another_size_than_it_says_is_refused() -> None:
+    model = _model()
+    model.graph.initializer[0].raw_data = b"abc"
+    with pytest.raises(ArtifactError, match=r"load_onnx: the tensor .* cannot be read"):
+        read_layers(model)
 
 
 def test_half_precision_is_refused() -> None:

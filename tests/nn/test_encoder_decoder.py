@@ -175,7 +175,7 @@ def test_arrays_go_out_and_come_back(name: str) -> None:
     network, other, (source, target, given) = made(name), made(name, seed=1), fed(name)
     other.load_arrays(network.to_arrays())
     close(other(source, target, **given), network(source, target, **given), "nn_same_bits")
-    with pytest.raises(ArgumentError, match=r"EncoderDecoder: .*missing \['head.bias'\]"):
+    with pytest.raises(ArgumentError, match=r"EncoderDecoder: .*missing 'head\.bias'"):
         other.load_arrays({key: q for key, q in network.to_arrays().items() if key != "head.bias"})
     with pytest.raises(ArgumentError, match=r"head.bias must have the shape"):
         other.load_arrays({**network.to_arrays(), "head.bias": np.zeros(9)})
@@ -213,7 +213,18 @@ def test_an_empty_batch_gives_an_empty_result(name: str) -> None:
     start = None if given["start"] is None else given["start"][:0]
     none = source.narrow(rows, 0, 0)
     assert network(none, target[:, :0], start=start).shape == (5, 0, network.spec.output_size)
-    assert network.generate(none, start=start, max_steps=3).sequences.shape[1] == 0
+    found = network.generate(none, max_steps=3, start=start, return_attention=name in ATTENTIVE)
+    assert found.sequences.shape[:2] == ((0, 0) if name in TOKENS else (3, 0))
+    assert found.attention is None or found.attention.shape[:2] == found.sequences.shape[:2]
+
+
+@pytest.mark.parametrize("name", ["handed over, two layers, attention", "numbers"])
+def test_teacher_forcing_compiles_to_one_graph(name: str) -> None:
+    network, (source, target, given) = made(name), fed(name)
+    lengths = {key: None if q is None else torch.tensor(q) for key, q in given.items() if key.endswith("lengths")}
+    compiled = cast(Any, torch).compile(network, backend="eager", fullgraph=True)
+    rest = {"start": given["start"]}
+    close(compiled(source, target, **lengths, **rest), network(source, target, **lengths, **rest), "nn_order_of_sums")
 
 
 # What is refused
@@ -225,21 +236,38 @@ def _refusals() -> dict[str, tuple[str, dict[str, Any], type[Exception], str]]:
     long = torch.int64
     return {
         "no tensor": (tokens, {"source": [[1]]}, ArgumentTypeError, "source must be a tensor"),
-        "numbers for tokens": (tokens, {"source": noise(4, 3)}, ArgumentTypeError, "source must hold tokens"),
+        "numbers for tokens": (
+            tokens,
+            {"source": noise(4, 3)},
+            ArgumentTypeError,
+            "must be whole numbers",
+        ),
         "axes of tokens": (tokens, {"source": zeros(4, 3, 1, dtype=long)}, ArgumentError, r"tokens \[time, batch\]"),
         "no steps": (tokens, {"target": zeros(0, 3, dtype=long)}, ArgumentError, "with at least one step"),
         "no steps of numbers": (numbers, {"source": noise(0, 3, 3)}, ArgumentError, "with at least one step"),
         "axes of a perceptron": (perceptron, {"source": noise(4, 3, 3)}, ArgumentError, r"must be \[batch, 3\]"),
         "features": (numbers, {"source": noise(4, 3, 9)}, ArgumentError, r"source must be \[time, batch, 3\]"),
         "dtype": (numbers, {"target": zeros(5, 3, 2)}, ArgumentTypeError, "target must have the dtype"),
-        "unknown token": (tokens, {"source": torch.full((4, 3), 5)}, ArgumentError, "between 0 and 4 .got 5"),
-        "negative token": (tokens, {"target": torch.full((5, 3), -1)}, ArgumentError, "between 0 and 3 .got -1"),
+        "unknown token": (
+            tokens,
+            {"source": torch.full((4, 3), 5)},
+            ArgumentError,
+            "source must .* = 4 .got 5",
+        ),
+        "negative token": (
+            tokens,
+            {"target": torch.full((5, 3), -1)},
+            ArgumentError,
+            "= 3 .got -1 at step 1",
+        ),
         "batches": (tokens, {"target": zeros(5, 2, dtype=long), "target_lengths": None}, ArgumentError, "as many rows"),
         "lengths": (tokens, {"source_lengths": [4, 5, 1]}, ArgumentError, "source: lengths must lie between 0 and"),
         "count of lengths": (tokens, {"target_lengths": [1]}, ArgumentError, "target: lengths must hold one number"),
         "lengths of a perceptron": (perceptron, {"source_lengths": [1, 1, 1]}, ArgumentError, "recurrent encoder"),
         "start of tokens": (tokens, {"start": noise(3, 4)}, ArgumentError, "start belongs to a target of numbers"),
         "rows of start": (numbers, {"start": noise(2, 2)}, ArgumentError, "start must have a row for each of the 3"),
+        "sampling as text": (tokens, {"sampling": "x"}, ArgumentError, "sampling must be a probability"),
+        "generator": (tokens, {"generator": 3}, ArgumentTypeError, "must be a torch.Generator .got int"),
         "sampling": (tokens, {"sampling": 1.5}, ArgumentError, "sampling must be a probability"),
         "attention": (tokens, {"return_attention": True}, ArgumentError, "return_attention needs attention"),
     }

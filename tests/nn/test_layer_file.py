@@ -139,13 +139,18 @@ def spec_with(**changes: Any) -> str:
         ({"layer": spec_with(cell={"cell": "gru"})}, "metadata .* do not describe a layer: CellSpec: cell"),
         (
             {"layer": json.dumps({"spec": to_dict(nn.LSTM(4, 6).spec)})},
-            "it must have spec, batch_first, .*, dropout",
+            "they must hold spec, batch_first, .*, dropout",
         ),
         (
             {"layer": spec_with().replace('"batch_first": false', '"batch_first": 3')},
             "cannot be made: LSTM: batch_first",
         ),
         ({"layer": spec_with().replace('"dropout": 0.0', '"dropout": 2.0')}, "cannot be made: LSTM: dropout"),
+        (
+            {"layer": spec_with().replace('"cell": {', '"cell_of": {')},
+            "describe a layer: RecurrentSpec: the",
+        ),
+        ({"layer": json.dumps({**json.loads(spec_with()), "spec": None})}, "describe a layer: RecurrentSpec: the"),
         ({"layer": "["}, "metadata .* do not describe a layer"),
         ({"layer": "3"}, "metadata .* do not describe a layer"),
         ({"layer": None}, "metadata .* do not describe a layer"),

@@ -76,9 +76,9 @@ def test_arrays_go_out_and_come_back(spec: NetworkSpec) -> None:
     x = noise(5, 3, 4)
     close(other(x), network(x), "nn_same_bits")
     missing = {name: array for name, array in arrays.items() if name != "head.bias"}
-    with pytest.raises(ArgumentError, match=r"missing \['head.bias'\]"):
+    with pytest.raises(ArgumentError, match=r"missing 'head\.bias'"):
         other.load_arrays(missing)
-    with pytest.raises(ArgumentError, match=r"head.bias must have the shape \(3,\)"):
+    with pytest.raises(ArgumentError, match=r"head.bias must have the shape \[3\] \(got \[1\]\)"):
         other.load_arrays({**arrays, "head.bias": arrays["head.bias"][:1]})
 
 

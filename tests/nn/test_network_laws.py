@@ -152,7 +152,13 @@ BAD_INPUTS: dict[str, tuple[NetworkSpec, Any, dict[str, Any], type[Exception], s
         ArgumentError,
         "4 .got 5 at step 2 of sequence 0",
     ),
-    "negative": (EMBEDDED, IDS - 4, {}, ArgumentError, "must lie between 0 and num_embeddings - 1 = 4 .got -"),
+    "negative": (
+        EMBEDDED,
+        IDS - 4,
+        {},
+        ArgumentError,
+        "must hold whole numbers from 0 to .* = 4 .got -",
+    ),
     "whole numbers for features": (
         LINEAR,
         IDS[..., None].expand(-1, -1, 3),

@@ -111,6 +111,18 @@ def test_told_what_it_wrote_it_says_the_same(tmp_path: Path, name: str) -> None:
         assert np.array_equal(said[:length, row].argmax(axis=1), found.sequences[:length, row])
 
 
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_an_empty_batch_gives_an_empty_result(tmp_path: Path, name: str) -> None:
+    model, _, given = both(tmp_path, name)
+    none = given.source[:0] if given.source_lengths is None else given.source[:, :0]
+    start = None if given.start is None else given.start[:0]
+    lengths: dict[str, Any] = {} if given.source_lengths is None else {"source_lengths": []}
+    assert model.predict(none, given.target[:, :0], **lengths, start=start).shape[:2] == (len(given.target), 0)
+    found = model.generate(none, max_steps=3, start=start, return_attention=name in ATTENTIVE)
+    assert found.sequences.shape[:2] == ((0, 0) if name in TOKENS else (3, 0))
+    assert found.attention is None or found.attention.shape[:2] == found.sequences.shape[:2]
+
+
 def test_draws_come_from_the_generator(tmp_path: Path) -> None:
     model, _, given = both(tmp_path, "features in, no end")
     settings: dict[str, Any] = {"lengths": given.source_lengths, "max_steps": 20, "temperature": 2.0}
@@ -122,16 +134,40 @@ def test_draws_come_from_the_generator(tmp_path: Path) -> None:
 def _refusals() -> dict[str, tuple[str, dict[str, Any], type[Exception], str]]:
     tokens, numbers, perceptron = "handed over", "numbers", "perceptron"
     return {
-        "numbers for tokens": (tokens, {"source": np.zeros((4, 3))}, ArgumentTypeError, "source must hold tokens"),
+        "numbers for tokens": (
+            tokens,
+            {"source": np.zeros((4, 3))},
+            ArgumentTypeError,
+            "source must hold whole",
+        ),
         "no steps": (tokens, {"source": np.zeros((0, 3), int)}, ArgumentError, "with at least one step"),
         "axes": (numbers, {"target": np.zeros((3, 2))}, ArgumentError, r"target must be \[T, B, 2\]"),
         "text": (numbers, {"source": [["a"]]}, ArgumentTypeError, "source must hold real numbers"),
-        "unknown token": (tokens, {"source": np.full((4, 3), 5)}, ArgumentError, "between 0 and 4 .got 5"),
+        "unknown token": (
+            tokens,
+            {"source": np.full((4, 3), 5)},
+            ArgumentError,
+            "source must hold .* = 4 .got 5",
+        ),
+        "unknown target": (
+            tokens,
+            {"target": [[0, 1, 2], [0, -1, 2], [1, 1, 1]], "target_lengths": None},
+            ArgumentError,
+            r"predict: target must hold .* = 3 .got -1 at the position \[1, 1\]",
+        ),
+        "ragged": (tokens, {"source": [[1, 2], [3]]}, ArgumentTypeError, "predict: source must be an array"),
+        "ragged lengths": (tokens, {"source_lengths": [[1], [2, 3]]}, ArgumentTypeError, "lengths must be an array"),
+        "one axis": (perceptron, {"source": [1.0, 2.0]}, ArgumentError, r"source must be \[B, \d\] .got \[2\]"),
         "rows": (tokens, {"target": np.zeros((5, 2), int), "target_lengths": None}, ArgumentError, "as many rows"),
         "lengths": (tokens, {"source_lengths": [4, 5, 1]}, ArgumentError, "lengths must be from 0 to T = 4"),
         "fractions": (tokens, {"source_lengths": [1.5, 1, 1]}, ArgumentTypeError, "lengths must be whole numbers"),
         "perceptron": (perceptron, {"source_lengths": [1, 1, 1]}, ArgumentError, "belong to a recurrent encoder"),
-        "start": (numbers, {"start": np.zeros((2, 2))}, ArgumentError, "start must have a row for each of the 3"),
+        "start": (
+            numbers,
+            {"start": np.zeros((2, 2))},
+            ArgumentError,
+            "predict: start must have a row",
+        ),
         "start of tokens": (tokens, {"start": np.zeros((3, 4))}, ArgumentError, "start belongs to a target of numbers"),
     }
 

@@ -210,6 +210,24 @@ def test_a_meaningless_network_is_refused(fields: dict[str, Any], message: str) 
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"input_size": 0}, "input_size must be a whole number of at least 1 (got 0)"),
+        ({"hidden_sizes": ()}, "hidden_sizes must name at least one layer"),
+        ({"hidden_sizes": (4, 2.0)}, "hidden_sizes must be a whole number of at least 1 (got 2.0)"),
+        ({"activation": "sigmoid"}, "activation must be one of tanh, logistic, relu, identity (got 'sigmoid')"),
+        ({"bias": "no"}, "bias must be True or False (got 'no')"),
+    ],
+    ids=str,
+)
+def test_a_meaningless_perceptron_is_refused(fields: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {"input_size": 3}
+    with pytest.raises(ArgumentError) as error:
+        MLPSpec(**(good | fields))
+    assert message in str(error.value)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_body_takes_the_same_arguments(kind: str) -> None:
     body = body_spec(kind, 3, hidden_size=6, num_layers=2, bias=False)

@@ -31,6 +31,10 @@ def export(
     state: Annotated[
         bool, typer.Option("--state", help="The graph takes the state to begin with and gives the last one.")
     ] = False,
+    dtype: Annotated[
+        Literal["float32", "float64"] | None,
+        typer.Option(help="What the weights are rounded to, their own if left out; ONNX Runtime wants float32."),
+    ] = None,
     json: console.Json = False,
 ) -> None:
     """Write the network of a saved model in another format.
@@ -51,7 +55,7 @@ def export(
             "run it with peephole.runtime.load"
         )
     model = onnx_export.network_model(
-        saved.network, saved.weights, lengths=lengths, initial_state=state, task=saved.task
+        saved.network, saved.weights, lengths=lengths, initial_state=state, dtype=dtype, task=saved.task
     )
     onnx_graph.write_model(out, model, owner="export")
     if json:

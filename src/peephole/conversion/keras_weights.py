@@ -23,11 +23,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from peephole.conversion.checks import misfit
 from peephole.conversion.keras_rules import LEAVE_OUT, Array, KerasLayer, check_config, for_inference
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.spec import Activation, CellSpec, RecurrentSpec
-from peephole.weights import cells, module_shapes, suffix
+from peephole.weights import cells, misfit, module_shapes, suffix
 
 _ACTIVATIONS: Mapping[str, Activation] = {
     "tanh": "tanh",

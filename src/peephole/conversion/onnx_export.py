@@ -29,7 +29,6 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from peephole.artifact import Array
-from peephole.conversion.checks import misfit
 from peephole.conversion.onnx_graph import Graph, Shape
 from peephole.conversion.onnx_operator import check_expressible, refused_fields
 from peephole.conversion.onnx_readout import READOUTS
@@ -45,7 +44,7 @@ from peephole.conversion.onnx_stack import (
 )
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.spec import Activation, EmbeddingSpec, LinearSpec, MLPSpec, NetworkSpec, RecurrentSpec, to_dict
-from peephole.weights import module_shapes, network_shapes
+from peephole.weights import misfit, module_shapes, network_shapes
 
 Dtype = Literal["float32", "float64"]
 _OWNER = "export_onnx"

@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from peephole import files
-from peephole.errors import ArgumentError, MissingDependencyError
+from peephole.errors import ArgumentError, ArtifactError, MissingDependencyError
 from peephole.version import VERSION
 
 OPSET = 14
@@ -133,6 +133,7 @@ def write_model(path: str | os.PathLike[str], model: Any, *, owner: str = "write
 
     Raises:
         ArgumentError: where the model breaks a rule of ONNX, or the folder does not exist.
+        ArtifactError: where the file cannot be written.
         MissingDependencyError: where ``onnx`` is not installed.
 
     Example:
@@ -151,5 +152,8 @@ def write_model(path: str | os.PathLike[str], model: Any, *, owner: str = "write
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ArgumentError(f"{owner}: the graph is no valid ONNX ({error})") from error
-    with files.replacing(target) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+    try:
+        with files.replacing(target) as temporary:
+            temporary.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise ArtifactError(f"{owner}: {target} cannot be written ({error.strerror or error})") from error

@@ -83,9 +83,10 @@ def read_layers(source: str | os.PathLike[str] | Any, *, node: str | None = None
 
     Raises:
         ArgumentError: where there is no such node, or for what our cells cannot do, by name: the direction
-            ``reverse`` alone, ``clip``, other activations, weights that the graph computes, nodes inside of others.
+            ``reverse`` alone, ``clip``, other activations, weights that the graph computes or that are not finite,
+            nodes inside of others.
         ArgumentTypeError: for weights that are neither float32 nor float64.
-        ArtifactError: where the file is not ONNX.
+        ArtifactError: where the file is not ONNX, or not all of it.
         MissingDependencyError: where ``onnx`` is not installed.
 
     Example:
@@ -198,6 +199,8 @@ def _arrays(node: Any, constants: Mapping[str, Any], attributes: Mapping[str, An
         shape = (directions, count * hidden_size, *behind.get(name, ()))
         if name in arrays and arrays[name].shape != shape:
             raise _refuse(node, f"{name} must have the shape {list(shape)} (got {list(arrays[name].shape)})")
+        if name in arrays and not np.isfinite(arrays[name]).all():
+            raise _refuse(node, f"{name} holds values that are NaN or infinite")
     return arrays
 
 

@@ -57,6 +57,7 @@ class Source:
 
     def __init__(self, model: Any, owner: str) -> None:
         self._onnx = onnx_package(owner)
+        self._owner = owner
         self._model = model
         graph = model.graph
         self.nodes: list[Any] = list(graph.node)
@@ -79,9 +80,16 @@ class Source:
         return self._uses[tensor] == 1
 
     def constant(self, tensor: str) -> np.ndarray[Any, Any] | None:
-        """The value of a tensor that is the same in every call, or None."""
+        """The value of a tensor that is the same in every call, or None.
+
+        Raises:
+            ArtifactError: where the file says the size of a tensor and holds another one.
+        """
         if tensor in self._initializers:
-            return cast("np.ndarray[Any, Any]", self._onnx.numpy_helper.to_array(self._initializers[tensor]))
+            try:
+                return cast("np.ndarray[Any, Any]", self._onnx.numpy_helper.to_array(self._initializers[tensor]))
+            except (ValueError, TypeError) as error:
+                raise ArtifactError(f"{self._owner}: the tensor {tensor!r} cannot be read ({error})") from error
         node = self._makers.get(tensor)
         if node is None or (node.op_type not in _MOVES and node.op_type != "Constant"):
             return None

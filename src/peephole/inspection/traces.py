@@ -10,7 +10,8 @@ import numpy as np
 from peephole import kernels
 from peephole.equations import Tape, stack_forward
 from peephole.errors import ArgumentError
-from peephole.runtime.inputs import Values, as_numbers, as_whole_numbers, check_range, enter
+from peephole.runtime.inputs import Values, as_numbers, as_whole_numbers, check_range
+from peephole.runtime.layers import enter, part
 from peephole.spec import CellSpec, EncoderDecoderSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import row_slices
 
@@ -60,9 +61,8 @@ def trace(model: Traceable, x: Values, *, layer: int = 0, direction: int = 0) ->
             f"trace: the network has {body.num_layers} layer(s) and {body.num_directions} direction(s), counted from 0 "
             f"(got layer={layer}, direction={direction})"
         )
-    tensors = {name.removeprefix("body."): tensor for name, tensor in model.weights.items()}
     features = _features(network, model.weights, x)[:, None, :]
-    tapes = stack_forward(body, tensors, features, forward=kernels.forward).cells
+    tapes = stack_forward(body, part(model.weights, "body"), features, forward=kernels.forward).cells
     return _by_letter(body.cell, body.hidden_size, tapes[layer * body.num_directions + direction])
 
 
@@ -78,7 +78,7 @@ def _features(network: NetworkSpec, weights: Mapping[str, Array], x: Values) -> 
     if not values.size or values.shape[1:] != features:
         shape = ", ".join(["steps", *map(str, features)])
         raise ArgumentError(f"trace: x must have shape [{shape}] with at least one step (got {values.shape})")
-    return enter(network, weights, values)
+    return enter(network.input, weights, values)
 
 
 def _by_letter(cell: CellSpec, hidden_size: int, tape: Tape) -> dict[str, Array]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.cell import valid_steps
-from peephole.nn.checks import Lengths, check_input, check_input_features, check_lengths
+from peephole.nn.checks import (
+    Lengths,
+    check_input,
+    check_input_features,
+    check_lengths,
+    check_range,
+    check_whole_numbers,
+)
 from peephole.spec import MLPSpec, NetworkSpec
 
 
@@ -92,33 +98,13 @@ def _checked(spec: NetworkSpec, given: object, *, batch_first: bool, parameter: 
         return check_input_features("Network", given, input_size=size, parameter=parameter)
     if size is not None:
         return check_input("Network", given, input_size=size, batch_first=batch_first, parameter=parameter)
-    if not isinstance(given, Tensor):
-        raise ArgumentTypeError(f"Network: input must be a tensor of whole numbers (got {type(given).__name__})")
-    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise ArgumentTypeError(
-            f"Network: the input of an embedding must be whole numbers (got {given.dtype}); pass them as torch.int64, "
-            "or build the network without an embedding for features"
-        )
-    if given.device != parameter.device:
-        raise ArgumentError(
-            f"Network: input must be on the device of the parameters, {parameter.device} (got {given.device}); "
-            "move one of them with .to(...)"
-        )
-    return given
+    return check_whole_numbers("Network", "input", given, parameter=parameter)
 
 
-def _ids(x: Tensor, valid: Tensor | None, vocabulary: int) -> Tensor:
+def _ids(ids: Tensor, valid: Tensor | None, vocabulary: int) -> Tensor:
     """Whole numbers as an embedding takes them; what lies behind the end of a sequence is not looked at."""
-    ids = x.long() if valid is None else x.long().masked_fill(~valid.squeeze(-1), 0)
-    if torch.compiler.is_compiling():
-        return ids  # a look at the values would break the graph; torch's own check stays
-    outside = (ids < 0) | (ids >= vocabulary)
-    if bool(outside.any()):
-        step, row = (int(at) for at in outside.nonzero()[0])
-        raise ArgumentError(
-            f"Network: the whole numbers of input must lie between 0 and num_embeddings - 1 = {vocabulary - 1} "
-            f"(got {int(ids[step, row])} at step {step} of sequence {row})"
-        )
+    ids = ids if valid is None else ids.masked_fill(~valid.squeeze(-1), 0)
+    check_range("Network", "input", ids, vocabulary)
     return ids
 
 

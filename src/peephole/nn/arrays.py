@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from peephole.errors import ArgumentError
+from peephole.weights import misfit
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -24,13 +25,9 @@ def load_arrays(module: torch.nn.Module, shapes: Shapes, arrays: Mapping[str, ND
     Raises:
         ArgumentError: for a missing, extra or misshapen array; nothing is changed then.
     """
-    owner = type(module).__name__
-    if arrays.keys() != shapes.keys():
-        missing, extra = sorted(shapes.keys() - arrays.keys()), sorted(arrays.keys() - shapes.keys())
-        raise ArgumentError(f"{owner}: arrays must be those of the spec (missing {missing}, not in it {extra})")
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise ArgumentError(f"{owner}: {name} must have the shape {shape} (got {arrays[name].shape})")
+    problem = misfit(arrays, shapes)
+    if problem:
+        raise ArgumentError(f"{type(module).__name__}: the arrays must be those of the spec: {problem}")
     with torch.no_grad():
         for name in shapes:
             module.get_parameter(name).copy_(torch.tensor(arrays[name]))

@@ -74,7 +74,7 @@ def check_input(owner: str, x: object, *, input_size: int, batch_first: bool, pa
         raise ArgumentError(
             f"{owner}: the last axis of input must be input_size={input_size} (got shape {tuple(x.shape)}); {hint}"
         )
-    _check_like_parameters(owner, "input", x, parameter)
+    check_like_parameters(owner, "input", x, parameter)
     return x
 
 
@@ -91,12 +91,12 @@ def check_input_features(owner: str, x: object, *, input_size: int, parameter: T
         raise ArgumentError(
             f"{owner}: the last axis of input must be input_size={input_size} (got shape {tuple(x.shape)})"
         )
-    _check_like_parameters(owner, "input", x, parameter)
+    check_like_parameters(owner, "input", x, parameter)
     return x
 
 
-def check_generator(owner: str, generator: object, device: torch.device) -> None:
-    """Refuse what is no generator (or ``None``), or one of another device than what is drawn.
+def check_generator(owner: str, generator: object, device: torch.device | None = None) -> None:
+    """Refuse what is no generator (or ``None``), or one of another device than what is drawn, if that must be one.
 
     Raises:
         ArgumentTypeError: for what is no ``torch.Generator``.
@@ -109,6 +109,8 @@ def check_generator(owner: str, generator: object, device: torch.device) -> None
             f"{owner}: generator must be a torch.Generator (got {type(generator).__name__}); "
             "for example torch.Generator().manual_seed(0)"
         )
+    if device is None:
+        return
     if generator.device.type != device.type or (generator.device.index or 0) != (device.index or 0):
         raise ArgumentError(
             f"{owner}: generator must be on the device of the parameters, {device} (got {generator.device}); "
@@ -175,16 +177,73 @@ def check_state(
             )
             hint = f"; {order}: transpose(0, 1)"
         raise ArgumentError(f"{owner}: {name} must have the shape {shape} (got {tuple(state.shape)}){hint}")
-    _check_like_parameters(owner, name, state, parameter)
+    check_like_parameters(owner, name, state, parameter)
     return state
 
 
-def _check_like_parameters(owner: str, name: str, value: Tensor, parameter: Tensor) -> None:
+def check_whole_numbers(owner: str, name: str, value: object, *, parameter: Tensor) -> Tensor:
+    """Check type and device of what an embedding is given; which numbers there are, :func:`check_range` checks.
+
+    Args:
+        owner: the class the message names.
+        name: what it calls the value.
+        value: what came.
+        parameter: a parameter of the module, for its device.
+
+    Returns:
+        The value as int64.
+
+    Raises:
+        ArgumentTypeError: for what is no tensor of whole numbers.
+        ArgumentError: for another device.
+    """
+    if not isinstance(value, Tensor):
+        raise ArgumentTypeError(f"{owner}: {name} must be a tensor of whole numbers (got {type(value).__name__})")
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise ArgumentTypeError(
+            f"{owner}: {name} of an embedding must be whole numbers (got {value.dtype}); pass torch.int64, or build "
+            "the network without an embedding for features"
+        )
+    _check_device(owner, name, value, parameter)
+    return value.long()
+
+
+def check_range(owner: str, name: str, ids: Tensor, vocabulary: int) -> None:
+    """Refuse whole numbers, ``[T, B]`` or ``[B]``, that an embedding does not have.
+
+    Raises:
+        ArgumentError: for a number below 0 or from ``vocabulary`` on. Not where torch compiles, since a look at the
+            values would break the graph; torch's own check stays.
+    """
+    if torch.compiler.is_compiling():
+        return
+    outside = (ids < 0) | (ids >= vocabulary)
+    if bool(outside.any()):
+        first = outside.nonzero()[0]
+        where = f"in row {int(first[0])}" if len(first) == 1 else f"at step {int(first[0])} of sequence {int(first[1])}"
+        raise ArgumentError(
+            f"{owner}: {name} must hold whole numbers from 0 to num_embeddings - 1 = {vocabulary - 1} "
+            f"(got {int(ids[outside][0])} {where}); "
+            "what lies behind the end of a sequence is not looked at where lengths are given"
+        )
+
+
+def _check_device(owner: str, name: str, value: Tensor, parameter: Tensor) -> None:
     if value.device != parameter.device:
         raise ArgumentError(
             f"{owner}: {name} must be on the device of the parameters, {parameter.device} (got {value.device}); "
             f"move one of them with .to(...)"
         )
+
+
+def check_like_parameters(owner: str, name: str, value: Tensor, parameter: Tensor) -> None:
+    """Refuse a tensor of another device or dtype than the parameters.
+
+    Raises:
+        ArgumentTypeError: for another dtype.
+        ArgumentError: for another device.
+    """
+    _check_device(owner, name, value, parameter)
     if value.dtype != parameter.dtype:
         or_the_layer = f" or the layer with .to({value.dtype})" if value.dtype.is_floating_point else ""
         raise ArgumentTypeError(

@@ -15,12 +15,12 @@ from peephole.nn import arrays, generation
 from peephole.nn.attention import AdditiveAttention
 from peephole.nn.building import make_body, make_input
 from peephole.nn.cell import valid_steps
-from peephole.nn.checks import Lengths, check_lengths
+from peephole.nn.checks import Lengths, check_generator, check_lengths, check_range
 from peephole.nn.generation import Decoding, Encoded, Generated
 from peephole.nn.lstm import LSTM
 from peephole.nn.mlp import MLP
 from peephole.nn.rnn import RNN
-from peephole.nn.sequences import check_sequence, check_start, check_tokens
+from peephole.nn.sequences import check_sequence, check_start
 from peephole.spec import EncoderDecoderSpec, state_sizes, whole_state_size
 from peephole.weights import network_shapes
 
@@ -151,7 +151,7 @@ class EncoderDecoder(torch.nn.Module):
                 decoder whose recurrent dropout draws one mask a sequence.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        self._check_options(start, sampling, return_attention=return_attention)
+        self._check_options(start, sampling, generator, return_attention=return_attention)
         encoded = self.encode(source, lengths=source_lengths)
         parameter = self.head.weight
         target = check_sequence("target", target, self.spec.target, self.spec.output_size, like=parameter)
@@ -229,7 +229,7 @@ class EncoderDecoder(torch.nn.Module):
             first = target.new_full(target.shape[1:], self.spec.start_token)
         else:
             first = check_start(start, target.shape[1], self.spec.output_size, like=self.head.weight)
-        return torch.cat([first.unsqueeze(0), target[:-1]])
+        return torch.cat([first.unsqueeze(0), target])[: len(target)]
 
     @torch.no_grad()
     def generate(
@@ -269,7 +269,7 @@ class EncoderDecoder(torch.nn.Module):
                 numbers are written.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        self._check_options(start, 0.0, return_attention=return_attention)
+        self._check_options(start, 0.0, generator, return_attention=return_attention)
         search = decoding.Search(
             max_steps=max_steps,
             beam_size=beam_size,
@@ -324,7 +324,8 @@ class EncoderDecoder(torch.nn.Module):
             beyond = ~valid_steps(lengths, values.shape[0], values.device)
             values = values.masked_fill(beyond.squeeze(-1) if values.dim() == 2 else beyond, 0)
         if isinstance(module, torch.nn.Embedding):
-            check_tokens(name, values, module.num_embeddings)
+            told = "source" if name == "source" else "target, as the decoder is given it,"  # one step later
+            check_range("EncoderDecoder", told, values, module.num_embeddings)
         return values if module is None else cast(Tensor, module(values))
 
     def _first_state(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -339,8 +340,11 @@ class EncoderDecoder(torch.nn.Module):
             parts.append(part.reshape(-1, count, size).transpose(0, 1).contiguous())
         return tuple(parts)
 
-    def _check_options(self, start: Tensor | None, sampling: float, *, return_attention: bool) -> None:
-        if isinstance(cast(object, sampling), bool) or not 0 <= sampling <= 1:
+    def _check_options(
+        self, start: Tensor | None, sampling: object, generator: object, *, return_attention: bool
+    ) -> None:
+        check_generator("EncoderDecoder", generator)
+        if isinstance(sampling, bool) or not isinstance(sampling, (int, float)) or not 0 <= sampling <= 1:
             raise ArgumentError(f"EncoderDecoder: sampling must be a probability in [0, 1] (got {sampling!r})")
         if sampling and self.training and self.spec.decoder.cell.recurrent_dropout:
             raise ArgumentError(

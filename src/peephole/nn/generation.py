@@ -47,12 +47,12 @@ class Encoded(NamedTuple):
 
     def repeated(self, times: int) -> Encoded:
         """Every row ``times`` times, one after the other."""
-
-        def more(q: Tensor | None) -> Tensor | None:
-            return None if q is None or times == 1 else q.repeat_interleave(times, 1)
-
         if times == 1:
             return self
+
+        def more(q: Tensor | None) -> Tensor | None:
+            return None if q is None else q.repeat_interleave(times, 1)
+
         state = tuple(q.repeat_interleave(times, 1) for q in self.state)
         return Encoded(state, more(self.memory), more(self.keys), more(self.valid))
 

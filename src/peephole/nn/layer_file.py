@@ -24,14 +24,13 @@ import torch
 from torch import Tensor
 
 from peephole import files
-from peephole.conversion.checks import misfit
 from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
 from peephole.nn.building import build_layer, tensors_of
 from peephole.nn.lstm import LSTM
 from peephole.nn.rnn import RNN
-from peephole.spec import CellSpec, RecurrentSpec, to_dict
+from peephole.spec import RecurrentSpec, stack_from_dict, to_dict
 from peephole.version import VERSION
-from peephole.weights import module_shapes
+from peephole.weights import misfit, module_shapes
 
 FORMAT = "peephole.layer"
 FORMAT_VERSION = 1
@@ -152,10 +151,8 @@ def _description(path: object, text: str) -> tuple[RecurrentSpec, dict[str, Any]
     """Spec and arguments out of the metadata."""
     try:
         described: dict[str, Any] = dict(json.loads(text))
-        stack: dict[str, Any] = dict(described.pop("spec"))
-        if described.keys() != set(ARGUMENTS) or stack.pop("kind") != "recurrent":
-            raise ArgumentError(f"it must have spec, {', '.join(ARGUMENTS)} (got {', '.join(described)})")
-        cell = CellSpec(**stack.pop("cell"))
-        return RecurrentSpec(cell=cell, **stack), described
-    except (ArgumentError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if described.keys() != {"spec", *ARGUMENTS}:
+            raise ArgumentError(f"they must hold spec, {', '.join(ARGUMENTS)} (got {', '.join(described)})")
+        return stack_from_dict(described.pop("spec")), described
+    except (ArgumentError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(f"load_layer: the metadata of {path} do not describe a layer: {error}") from error

@@ -73,6 +73,7 @@ def export_onnx(
         ArgumentError: for what the operators of ONNX cannot express (layer norm, zoneout, projection, full gate
             recurrence, peepholes of several cells per block), each by name; nothing is written then.
         ArgumentTypeError: for another module, or weights in half precision.
+        ArtifactError: where the file cannot be written.
         MissingDependencyError: where ``onnx`` is not installed (``pip install peephole[onnx]``).
 
     Example:
@@ -115,9 +116,10 @@ def load_onnx(path: str | os.PathLike[str], *, node: str | None = None) -> list[
 
     Raises:
         ArgumentError: where there is no such node, or for what our cells cannot do, by name: the direction
-            ``reverse`` alone, ``clip``, other activations, weights that the graph computes, nodes inside of others.
+            ``reverse`` alone, ``clip``, other activations, weights that the graph computes or that are not finite,
+            nodes inside of others.
         ArgumentTypeError: for weights that are neither float32 nor float64.
-        ArtifactError: where the file is not ONNX.
+        ArtifactError: where the file is not ONNX, or not all of it.
         MissingDependencyError: where ``onnx`` is not installed (``pip install peephole[onnx]``).
 
     Example:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.nn.checks import check_like_parameters, check_whole_numbers
 from peephole.spec import EmbeddingSpec, LinearSpec
 
 _OWNER = "EncoderDecoder"
@@ -39,45 +39,21 @@ def check_sequence(
         ArgumentTypeError: for what is no tensor or of another dtype.
         ArgumentError: for other axes, another number of features, or another device.
     """
-    if not isinstance(cast(object, value), Tensor):
-        raise ArgumentTypeError(f"{_OWNER}: {name} must be a tensor (got {type(value).__name__})")
-    if value.device != like.device:
-        raise ArgumentError(
-            f"{_OWNER}: {name} must be on the device of the parameters, {like.device} (got {value.device}); "
-            "move one of them with .to(...)"
-        )
     time, least = ("time, ", " with at least one step") if steps else ("", "")
     if isinstance(spec, EmbeddingSpec):
-        if value.dtype not in (torch.int64, torch.int32):
-            raise ArgumentTypeError(f"{_OWNER}: {name} must hold tokens as int64 or int32 (got {value.dtype})")
-        if value.dim() != 1 + steps or (steps and not len(value)):
+        tokens = check_whole_numbers(_OWNER, name, value, parameter=like)
+        if tokens.dim() != 1 + steps or (steps and not len(tokens)):
             raise ArgumentError(
-                f"{_OWNER}: {name} must be tokens [{time}batch]{least} (got shape {tuple(value.shape)})"
+                f"{_OWNER}: {name} must be tokens [{time}batch]{least} (got shape {tuple(tokens.shape)})"
             )
-        return value.long()
+        return tokens
+    if not isinstance(cast(object, value), Tensor):
+        raise ArgumentTypeError(f"{_OWNER}: {name} must be a tensor (got {type(value).__name__})")
     size = size if spec is None else spec.input_size
-    if value.dtype != like.dtype:
-        raise ArgumentTypeError(
-            f"{_OWNER}: {name} must have the dtype of the parameters, {like.dtype} (got {value.dtype}); "
-            f"convert it with .to({like.dtype})"
-        )
+    check_like_parameters(_OWNER, name, value, like)
     if value.dim() != 2 + steps or value.shape[-1] != size or (steps and not len(value)):
         raise ArgumentError(f"{_OWNER}: {name} must be [{time}batch, {size}]{least} (got shape {tuple(value.shape)})")
     return value
-
-
-def check_tokens(name: str, tokens: Tensor, count: int) -> None:
-    """Refuse tokens that the embedding does not have.
-
-    Raises:
-        ArgumentError: for a token below 0 or from ``count`` up.
-    """
-    outside = (tokens < 0) | (tokens >= count)
-    if bool(outside.any()):
-        raise ArgumentError(
-            f"{_OWNER}: the tokens of {name} must lie between 0 and {count - 1} (got {int(tokens[outside][0])}); "
-            "what lies behind the end of a sequence is not looked at if lengths are given"
-        )
 
 
 def check_start(start: Tensor | None, batch: int, size: int, *, like: Tensor) -> Tensor:

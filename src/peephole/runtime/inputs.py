@@ -1,21 +1,22 @@
-"""What a network is given: numbers or whole numbers, checked, and the layer that it begins with."""
+"""What a network is given, checked: numbers or whole numbers, and the lengths of sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from peephole import kernels
 from peephole.artifact import Array
-from peephole.equations.perceptron import Layer
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.kernels import Backend
-from peephole.spec import EmbeddingSpec, NetworkSpec
+from peephole.kernels.checks import Call, checked_lengths
+from peephole.kernels.layout import Sizes
 
 Values = np.ndarray[Any, np.dtype[Any]]
+Ends = np.ndarray[Any, np.dtype[np.int64]]
+Lengths = Sequence[int] | np.ndarray[Any, np.dtype[np.integer[Any]]]
+"""Valid steps of each sequence, as a user may give them."""
 
 
 def as_numbers(name: str, x: ArrayLike, dtype: np.dtype[Any]) -> Array:
@@ -60,26 +61,18 @@ def check_range(name: str, ids: Values, vocabulary: int) -> None:
         )
 
 
-def enter(network: NetworkSpec, weights: Mapping[str, Array], x: Values, *, backend: Backend | None = None) -> Array:
-    """The features that the body takes: looked up, mapped, or as they are.
+def checked_ends(owner: str, lengths: Lengths | None, *, steps: int, batch: int) -> Ends | None:
+    """The valid steps of each sequence as int64, or None where all are.
 
-    Args:
-        network: the network.
-        weights: its tensors.
-        x: ``[…, I]`` of the dtype of the weights, or whole numbers ``[…]`` that were checked.
-        backend: as for :func:`peephole.kernels.forward`.
-
-    Returns:
-        ``[…, input_size of the body]``.
+    Raises:
+        ArgumentTypeError: where they are no whole numbers.
+        ArgumentError: for another shape than ``[B]``, or a length below 0 or above ``T``.
     """
-    if network.input is None:
-        return x
-    W = weights["input.weight"]
-    if isinstance(network.input, EmbeddingSpec):
-        return W[x]
-    layer = Layer(W=W, b=weights["input.bias"], activation="identity")
-    y = kernels.dense_forward(layer, x.reshape(-1, x.shape[-1]), backend=backend)
-    return y.reshape(*x.shape[:-1], len(W))
+    if lengths is None:
+        return None
+    array = _as_array(f"{owner}: lengths", lengths)
+    call = Call(owner, Sizes(steps, batch, 1, 1), np.dtype(np.float64))  # of which the lengths ask T and B alone
+    return checked_lengths(call, array if array.size else array.astype(np.int64))
 
 
 def _as_array(name: str, x: ArrayLike) -> Values:

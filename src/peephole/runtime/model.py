@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -10,17 +10,14 @@ from numpy.typing import ArrayLike
 
 from peephole import kernels
 from peephole.artifact import Array, Artifact
-from peephole.equations.composition import stack_forward, valid_steps
-from peephole.equations.perceptron import Layer
+from peephole.equations.composition import stack_forward
 from peephole.equations.readout import readout_forward
 from peephole.errors import ArgumentError, ArtifactError
-from peephole.kernels.checks import Call, checked_lengths
-from peephole.kernels.layout import Sizes
-from peephole.runtime.inputs import Values, as_numbers, as_whole_numbers, check_range, enter
+from peephole.runtime.inputs import Lengths, Values, as_numbers, as_whole_numbers, check_range, checked_ends
+from peephole.runtime.layers import dense, enter, linear_layer, part, perceptron_layers
+from peephole.runtime.sequences import before_the_end
 from peephole.runtime.stream import Stream
 from peephole.spec import MLPSpec, NetworkSpec, RecurrentSpec
-
-Lengths = Sequence[int] | np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
 @final
@@ -91,8 +88,7 @@ class Model:
         batch, valid, told = self._batch(x, lengths)
         features = self._features(batch, valid)
         q = readout_forward(self.network.readout, features, lengths=valid)
-        head = Layer(W=self.weights["head.weight"], b=self.weights["head.bias"], activation="identity")
-        y = _dense(head, q)
+        y = dense(linear_layer(self.weights, "head"), q)
         if y.ndim == 3 and not told.time:
             y = y[0]
         return y if told.batch else y[..., 0, :]
@@ -125,11 +121,8 @@ class Model:
                 raise ArgumentError(
                     f"predict: lengths belong to a batch of sequences {_layout(network, 'T, B')}; leave them out"
                 )
-            T, B = values.shape[:2]
-            sizes = Sizes(T, B, network.body.input_size, network.body.feature_size)
-            valid = checked_lengths(Call("predict", sizes, self.dtype), np.asarray(lengths))
-            within = valid_steps(valid, len(values))
-            values = np.where(within if vocabulary is None else within[..., 0], values, 0)
+            valid = checked_ends("predict", lengths, steps=values.shape[0], batch=values.shape[1])
+            values = before_the_end(valid, values)
         if vocabulary is not None:
             check_range("predict: x", values, vocabulary)
         return values, valid, told
@@ -137,13 +130,12 @@ class Model:
     def _features(self, x: Values, lengths: Values | None) -> Array:
         """What the body makes of every step, ``[T, B, F]``."""
         body = self.network.body
-        features = enter(self.network, self.weights, x)
+        features = enter(self.network.input, self.weights, x)
         if isinstance(body, RecurrentSpec):
-            tensors = {name.removeprefix("body."): tensor for name, tensor in self.weights.items()}
+            tensors = part(self.weights, "body")
             return stack_forward(body, tensors, features, lengths=lengths, forward=kernels.forward).y
-        for layer in range(len(body.hidden_sizes)):
-            W, b = self.weights[f"body.weight_l{layer}"], self.weights.get(f"body.bias_l{layer}")
-            features = _dense(Layer(W=W, b=b, activation=body.activation), features)
+        for layer in perceptron_layers(body, self.weights, "body"):
+            features = dense(layer, features)
         return features
 
 
@@ -173,8 +165,3 @@ def _axes(network: NetworkSpec, values: Values) -> _Axes:
 def _layout(network: NetworkSpec, letters: str) -> str:
     size = "" if network.input_size is None else str(network.input_size)
     return f"[{', '.join(part for part in (letters, size) if part)}]"
-
-
-def _dense(layer: Layer, x: Array) -> Array:
-    """A layer of neurons on ``[…, F]``."""
-    return kernels.dense_forward(layer, x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], len(layer.W))

@@ -14,10 +14,12 @@ from typing import Any, final
 import numpy as np
 
 from peephole.artifact import Array
+from peephole.equations.perceptron import Layer
 from peephole.equations.state import State
 from peephole.kernels.stepper import DenseLayer, RecurrentLayer, Stepper
+from peephole.runtime.layers import linear_layer, perceptron_layers
 from peephole.runtime.steps import Steps
-from peephole.spec import Activation, EmbeddingSpec, MLPSpec, NetworkSpec, RecurrentSpec
+from peephole.spec import EmbeddingSpec, MLPSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import cell_weights
 
 
@@ -41,14 +43,14 @@ class NativeSteps(Steps):
         self._at: np.ndarray[Any, Any] = self.x  # what they take
         self._input(network, weights)
         if isinstance(network.body, MLPSpec):
-            self._perceptron(network.body, weights)
+            self._layers += [self._dense(layer) for layer in perceptron_layers(network.body, weights, "body")]
         else:
             self._recurrent(network.body, weights)
         if self.running is not None:
             self._part(network.body.feature_size)
             self._parts.append(partial(self.running.take, self._at))
             self._at = self.running.seen
-        self._layers.append(self._dense(weights["head.weight"], weights["head.bias"], "identity"))
+        self._layers.append(self._dense(linear_layer(weights, "head")))
         stepper = self._run_to(self.y)
         if len(self._parts) == 1:
             self.take = stepper.take
@@ -73,18 +75,13 @@ class NativeSteps(Steps):
     def _input(self, network: NetworkSpec, weights: Mapping[str, Array]) -> None:
         if network.input is None:
             return
-        W = np.ascontiguousarray(weights["input.weight"])
         if not isinstance(network.input, EmbeddingSpec):
-            self._layers.append(self._dense(W, weights["input.bias"], "identity"))
+            self._layers.append(self._dense(linear_layer(weights, "input")))
             return
+        W = np.ascontiguousarray(weights["input.weight"])
         self._at = np.zeros((*self.y.shape[:-1], W.shape[1]), W.dtype)
         # "clip" is the mode that writes to its place directly; whether a number is in range was looked at
         self._parts.append(partial(np.take, W, self.x, 0, self._at, "clip"))
-
-    def _perceptron(self, body: MLPSpec, weights: Mapping[str, Array]) -> None:
-        for layer in range(len(body.hidden_sizes)):
-            W, b = weights[f"body.weight_l{layer}"], weights.get(f"body.bias_l{layer}")
-            self._layers.append(self._dense(W, b, body.activation))
 
     def _recurrent(self, body: RecurrentSpec, weights: Mapping[str, Array]) -> None:
         """One layer of the core for each: its ``h``, written in place, is the ``x`` of the next."""
@@ -109,6 +106,8 @@ class NativeSteps(Steps):
                 buffers[f"{name}_n"] = part[layer]
         return RecurrentLayer(body.cell, self.rows, body.layer_input_size(layer), body.hidden_size, buffers)
 
-    def _dense(self, weight: Array, bias: Array | None, activation: Activation) -> DenseLayer:
-        buffers = {"W": np.ascontiguousarray(weight)} | ({} if bias is None else {"b": np.ascontiguousarray(bias)})
-        return DenseLayer(activation, self.rows, weight.shape[1], weight.shape[0], buffers)
+    def _dense(self, layer: Layer) -> DenseLayer:
+        size_out, size_in = layer.W.shape
+        given = {"W": layer.W} if layer.b is None else {"W": layer.W, "b": layer.b}
+        buffers = {name: np.ascontiguousarray(array) for name, array in given.items()}
+        return DenseLayer(layer.activation, self.rows, size_in, size_out, buffers)

@@ -9,9 +9,8 @@ import numpy as np
 
 from peephole import kernels
 from peephole.artifact import Array
-from peephole.equations.perceptron import Layer
 from peephole.equations.state import State
-from peephole.runtime.inputs import enter
+from peephole.runtime.layers import dense, enter, linear_layer, perceptron_layers
 from peephole.runtime.steps import Steps
 from peephole.spec import MLPSpec, NetworkSpec, RecurrentSpec
 from peephole.weights import cell_weights
@@ -31,23 +30,22 @@ class ReferenceSteps(Steps):
         super().__init__(network, weights, batch=batch)
         self._network = network
         self._weights = weights
-        self._head = Layer(W=weights["head.weight"], b=weights["head.bias"], activation="identity")
+        self._head = linear_layer(weights, "head")
 
     def advance(self) -> None:
         """Take ``x``, write ``y``, and write the new state over the old."""
         body = self._network.body
-        x = enter(self._network, self._weights, self.x, backend="reference").reshape(self.rows, -1)
+        x = enter(self._network.input, self._weights, self.x, backend="reference").reshape(self.rows, -1)
         features = self._perceptron(body, x) if isinstance(body, MLPSpec) else self._recurrent(body, x)
         if self.running is not None:
             self.running.take(features.reshape(self.running.seen.shape))
             features = self.running.seen.reshape(self.rows, -1)
-        y = kernels.dense_forward(self._head, features, backend="reference")
+        y = dense(self._head, features, backend="reference")
         np.copyto(self.y, y.reshape(self.y.shape))
 
     def _perceptron(self, body: MLPSpec, x: Array) -> Array:
-        for layer in range(len(body.hidden_sizes)):
-            W, b = self._weights[f"body.weight_l{layer}"], self._weights.get(f"body.bias_l{layer}")
-            x = kernels.dense_forward(Layer(W=W, b=b, activation=body.activation), x, backend="reference")
+        for layer in perceptron_layers(body, self._weights, "body"):
+            x = dense(layer, x, backend="reference")
         return x
 
     def _recurrent(self, body: RecurrentSpec, x: Array) -> Array:

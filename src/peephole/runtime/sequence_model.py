@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, cast, final
+from typing import Any, NamedTuple, cast, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,10 +13,11 @@ from peephole.artifact import Artifact
 from peephole.equations.activations import Array
 from peephole.equations.attention import Attention, attention_forward, attention_keys
 from peephole.equations.composition import stack_forward
-from peephole.equations.perceptron import Layer
 from peephole.equations.state import State
 from peephole.errors import ArgumentError, ArtifactError
-from peephole.runtime.sequences import Lengths, before_the_end, checked_ends, checked_sequence, checked_tokens
+from peephole.runtime.inputs import Lengths, check_range, checked_ends
+from peephole.runtime.layers import dense, enter, linear_layer, part, perceptron_layers
+from peephole.runtime.sequences import before_the_end, checked_sequence
 from peephole.spec import EmbeddingSpec, EncoderDecoderSpec, MLPSpec, state_sizes
 
 _States = tuple[State, ...]
@@ -117,6 +118,9 @@ class SequenceModel:
             raise ArtifactError("SequenceModel: this artifact holds no encoder-decoder; open it with runtime.load")
         self.network, self.weights = saved.network, saved.weights
         self.task, self.sha256 = saved.task, saved.sha256
+        self._encoder, self._decoder = part(saved.weights, "encoder"), part(saved.weights, "decoder")
+        of = part(saved.weights, "attention")
+        self._attention = Attention(of["weight_query"], of["weight_key"], of["weight_score"]) if of else None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -157,8 +161,12 @@ class SequenceModel:
         rows = len(encoded.states[0].h)
         if given.shape[1] != rows:
             raise ArgumentError(f"predict: target must have as many rows as source (got {given.shape[1]} and {rows})")
-        ends = checked_ends("predict: target", target_lengths, given)
-        return self._decode(self._shifted(given, start), encoded, encoded.states, ends).outputs
+        ends = checked_ends("predict: target", target_lengths, steps=len(given), batch=rows)
+        given = before_the_end(ends, given)
+        if isinstance(spec.target, EmbeddingSpec):
+            check_range("predict: target", given[:-1], spec.target.num_embeddings)  # the last is no input
+        first = None if spec.writes_tokens else self._start("predict", start, rows)
+        return self._decode(self._shifted(given, first), encoded, encoded.states, ends).outputs
 
     def generate(
         self,
@@ -214,7 +222,7 @@ class SequenceModel:
         found = self._search(encoded, search, generator)
         if return_attention:
             pairs = zip(found.tokens, found.lengths, strict=True)
-            attention = np.stack([self._attention(encoded, tokens, ends) for tokens, ends in pairs])
+            attention = np.stack([self._looked(encoded, tokens, ends) for tokens, ends in pairs])
         if n_best is not None:
             return Generated(found.tokens, found.lengths, found.log_probabilities, attention)
         seen = None if attention is None else attention[0]
@@ -249,7 +257,7 @@ class SequenceModel:
         """Free running: every output is the next input."""
         states, batch = encoded.states, len(encoded.states[0].h)
         steps: list[_Step] = []
-        given = self._start(start, batch)
+        given = self._start("generate", start, batch)
         for _ in range(max_steps):
             steps.append(self._decode(given[None], encoded, states, None))
             given, states = steps[-1].outputs[0], steps[-1].states
@@ -258,9 +266,10 @@ class SequenceModel:
         lengths = np.full(batch, max_steps, np.int64)
         return Generated(outputs, lengths, None, np.concatenate(weights) if weights else None)
 
-    def _attention(self, encoded: _Encoded, tokens: Array, lengths: Array) -> Any:
+    def _looked(self, encoded: _Encoded, tokens: Array, lengths: Array) -> Array:
         """The weights under teacher forcing on what was written: those of the search, in one pass."""
-        return self._decode(self._shifted(tokens, None), encoded, encoded.states, lengths).attention
+        said = self._decode(self._shifted(tokens, None), encoded, encoded.states, lengths)
+        return cast(Array, said.attention)
 
     def _encode(self, owner: str, source: ArrayLike, lengths: Lengths | None) -> _Encoded:
         spec, name = self.network, f"{owner}: source"
@@ -271,22 +280,32 @@ class SequenceModel:
                 raise ArgumentError(
                     f"{owner}: lengths belong to a recurrent encoder (got a perceptron); leave them out"
                 )
-            return _Encoded(self._first_states([self._perceptron(spec.encoder, self._into("source", x, None))]))
-        ends = checked_ends(name, lengths, x)
-        x = self._into("source", x, ends)
-        tape = stack_forward(spec.encoder, self._part("encoder"), x, lengths=ends, forward=kernels.forward)
+            features = self._entered(name, x)
+            for layer in perceptron_layers(spec.encoder, self.weights, "encoder"):
+                features = dense(layer, features)
+            return _Encoded(self._first_states([features]))
+        ends = checked_ends(name, lengths, steps=x.shape[0], batch=x.shape[1])
+        x = self._entered(name, before_the_end(ends, x))
+        tape = stack_forward(spec.encoder, self._encoder, x, lengths=ends, forward=kernels.forward)
         last = [[state[part] for state in tape.final] for part in range(len(state_sizes(spec.encoder)))]
         first = self._first_states([np.concatenate(cast("list[Array]", part), axis=1) for part in last], tape.final)
-        if spec.attention is None:
+        if self._attention is None:
             return _Encoded(first)
-        return _Encoded(first, tape.y, attention_keys(self._attention_weights(), tape.y), ends)
+        return _Encoded(first, tape.y, attention_keys(self._attention, tape.y), ends)
+
+    def _entered(self, name: str, source: Array) -> Array:
+        """The source as the encoder takes it; ``name`` is what a message calls it."""
+        spec = self.network.source
+        if isinstance(spec, EmbeddingSpec):
+            check_range(name, source, spec.num_embeddings)
+        return enter(spec, self.weights, source, name="source")
 
     def _first_states(self, parts: list[Array], states: _States = ()) -> _States:
         """The decoder's first states from the encoder's last: as they are, or mapped."""
         spec = self.network
         if not spec.maps_state:
             return states
-        mapped, first = self._linear("bridge", np.concatenate(parts, axis=1)), list[list[Array]]()
+        mapped, first = dense(linear_layer(self.weights, "bridge"), np.concatenate(parts, axis=1)), list[list[Array]]()
         for size in state_sizes(spec.decoder).values():
             count = spec.decoder.num_layers * size
             part, mapped = mapped[:, :count], mapped[:, count:]
@@ -295,62 +314,31 @@ class SequenceModel:
 
     def _decode(self, inputs: Array, encoded: _Encoded, states: _States, lengths: Array | None) -> _Step:
         """Steps of the decoder on the outputs before each, ``[T, B]`` or ``[T, B, K]``."""
-        spec, x = self.network, self._into("target", inputs, lengths)
-        tape = stack_forward(spec.decoder, self._part("decoder"), x, states, lengths=lengths, forward=kernels.forward)
+        x = enter(self.network.target, self.weights, inputs, name="target")
+        tape = stack_forward(self.network.decoder, self._decoder, x, states, lengths=lengths, forward=kernels.forward)
         features, a = tape.y, None
-        if encoded.memory is not None:
+        if self._attention is not None and encoded.memory is not None:
             seen = attention_forward(
-                self._attention_weights(), features, encoded.memory, keys=encoded.keys, lengths=encoded.lengths
+                self._attention, features, encoded.memory, keys=encoded.keys, lengths=encoded.lengths
             )
             context, a = before_the_end(lengths, seen.context), before_the_end(lengths, seen.a)
             features = np.concatenate([features, context], axis=2)
-        outputs = self._linear("head", features.reshape(-1, spec.head_size))
-        return _Step(outputs.reshape(*features.shape[:2], spec.output_size), tape.final, a)
+        return _Step(dense(linear_layer(self.weights, "head"), features), tape.final, a)
 
-    def _into(self, name: Literal["source", "target"], values: Array, lengths: Array | None) -> Array:
-        """Through the embedding or the linear map."""
-        spec = getattr(self.network, name)
-        values = before_the_end(lengths, values)
-        if isinstance(spec, EmbeddingSpec):
-            return self.weights[f"{name}.weight"][checked_tokens(name, values, spec.num_embeddings)]
-        if spec is None:
-            return values
-        return self._linear(name, values.reshape(-1, values.shape[-1])).reshape(*values.shape[:-1], -1)
+    def _shifted(self, target: Array, first: Array | None) -> Array:
+        """The target one step later, behind the start token, or behind ``first`` where it holds numbers."""
+        if first is None:
+            first = np.full(target.shape[1:], cast(int, self.network.start_token), np.int64)
+        return np.concatenate([first[None], target])[: len(target)]
 
-    def _shifted(self, target: Array, start: ArrayLike | None) -> Array:
-        """The target one step later, behind the start token or numbers."""
-        token = self.network.start_token
-        first = self._start(start, target.shape[1]) if token is None else np.full(target.shape[1:], token, np.int64)
-        return np.concatenate([first[None], target[:-1]])
-
-    def _start(self, start: ArrayLike | None, batch: int) -> Array:
+    def _start(self, owner: str, start: ArrayLike | None, batch: int) -> Array:
         size = self.network.output_size
         if start is None:
             return np.zeros((batch, size), self.dtype)
-        given = checked_sequence("start", start, None, size, dtype=self.dtype, steps=False)
+        given = checked_sequence(f"{owner}: start", start, None, size, dtype=self.dtype, steps=False)
         if len(given) != batch:
-            raise ArgumentError(f"start must have a row for each of the {batch} sources (got {len(given)})")
+            raise ArgumentError(f"{owner}: start must have a row for each of the {batch} sources (got {len(given)})")
         return given
-
-    def _perceptron(self, spec: MLPSpec, x: Array) -> Array:
-        tensors = self._part("encoder")
-        for layer in range(len(spec.hidden_sizes)):
-            W, b = tensors[f"weight_l{layer}"], tensors.get(f"bias_l{layer}")
-            x = kernels.dense_forward(Layer(W=W, b=b, activation=spec.activation), x)
-        return x
-
-    def _linear(self, name: str, x: Array) -> Array:
-        layer = Layer(W=self.weights[f"{name}.weight"], b=self.weights[f"{name}.bias"], activation="identity")
-        return kernels.dense_forward(layer, x)
-
-    def _attention_weights(self) -> Attention:
-        of = self._part("attention")
-        return Attention(W_q=of["weight_query"], W_k=of["weight_key"], v=of["weight_score"])
-
-    def _part(self, name: str) -> dict[str, Array]:
-        """The tensors of one part by the names they have in it."""
-        prefix = f"{name}."
-        return {key.removeprefix(prefix): q for key, q in self.weights.items() if key.startswith(prefix)}
 
 
 def _refuse_start(owner: str, start: ArrayLike | None) -> None:

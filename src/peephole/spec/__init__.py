@@ -8,7 +8,7 @@ in :mod:`peephole.weights`.
 
 from peephole.spec.bodies import KINDS, body_spec
 from peephole.spec.cell import ACTIVATIONS, Activation, CellSpec
-from peephole.spec.dictionary import network_from_dict, to_dict
+from peephole.spec.dictionary import network_from_dict, stack_from_dict, to_dict
 from peephole.spec.encoder_decoder import EncoderDecoderSpec, state_sizes, whole_state_size
 from peephole.spec.networks import (
     READOUTS,
@@ -40,6 +40,7 @@ __all__ = [
     "body_spec",
     "check_hidden_size",
     "network_from_dict",
+    "stack_from_dict",
     "state_sizes",
     "to_dict",
     "variant",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from peephole.errors import ArgumentError
@@ -18,7 +19,7 @@ _BODIES: Mapping[str, type[Any]] = {"recurrent": RecurrentSpec, "mlp": MLPSpec}
 def to_dict(
     spec: CellSpec | RecurrentSpec | MLPSpec | EmbeddingSpec | LinearSpec | NetworkSpec | EncoderDecoderSpec,
 ) -> dict[str, Any]:
-    """A spec as plain JSON types, which :func:`network_from_dict` reads where it is a whole network's.
+    """A spec as plain JSON types, which :func:`network_from_dict` and :func:`stack_from_dict` read.
 
     Example:
         >>> from peephole.spec import MLPSpec, to_dict
@@ -49,24 +50,46 @@ def network_from_dict(data: Mapping[str, Any]) -> NetworkSpec | EncoderDecoderSp
     return _whole(NetworkSpec, data, {"input": _INPUTS, "body": _BODIES})
 
 
+def stack_from_dict(data: Mapping[str, Any]) -> RecurrentSpec:
+    """A stack from what :func:`to_dict` gave.
+
+    Raises:
+        ArgumentError: for a missing, unknown or ill-valued field.
+
+    Example:
+        >>> from peephole.spec import RecurrentSpec, stack_from_dict, to_dict
+        >>> spec = RecurrentSpec(input_size=3, hidden_size=4, bidirectional=True)
+        >>> stack_from_dict(to_dict(spec)) == spec
+        True
+    """
+    with _understood("RecurrentSpec"):
+        return _part("RecurrentSpec", "layer", data, {"recurrent": RecurrentSpec})
+
+
 def _whole(spec: type[Any], data: Mapping[str, Any], parts: Mapping[str, Mapping[str, type[Any]]]) -> Any:
     owner = spec.__name__
     unknown = sorted(data.keys() - {field.name for field in dataclasses.fields(spec)})
     if unknown:
         raise ArgumentError(f"{owner}: unknown field {', '.join(unknown)}")
-    try:
-        given = {name: _part(owner, name, data[name], kinds) for name, kinds in parts.items() if name in data}
+    with _understood(owner):
+        there = [name for name in parts if data.get(name) is not None]
+        given = {name: _part(owner, name, data[name], parts[name]) for name in there}
         _check_complete(owner, spec, data)
         return spec(**{**data, **given})
+
+
+@contextmanager
+def _understood(owner: str) -> Generator[None]:
+    """Whatever cannot be read is an ArgumentError of the ``owner``."""
+    try:
+        yield
     except ArgumentError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArgumentError(f"{owner}: the description does not fit this version of Peephole ({error})") from error
 
 
-def _part(owner: str, name: str, data: Mapping[str, Any] | None, kinds: Mapping[str, type[Any]]) -> Any:
-    if data is None:
-        return None
+def _part(owner: str, name: str, data: Mapping[str, Any], kinds: Mapping[str, type[Any]]) -> Any:
     fields = dict(data)
     kind = fields.pop("kind")
     if kind not in kinds:

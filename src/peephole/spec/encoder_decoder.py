@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from peephole.errors import ArgumentError
-from peephole.spec.checks import check_choice, check_integer, check_switch
+from peephole.spec.checks import check_choice, check_integer, check_kind, check_switch
 from peephole.spec.networks import EmbeddingSpec, LinearSpec, MLPSpec, RecurrentSpec
 
 _OWNER = "EncoderDecoderSpec"
@@ -75,10 +75,7 @@ class EncoderDecoderSpec:
             ("source", (EmbeddingSpec, LinearSpec, type(None))),
             ("target", (EmbeddingSpec, LinearSpec, type(None))),
         ):
-            value = getattr(self, name)
-            if not isinstance(value, kinds):
-                wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
-                raise ArgumentError(f"{_OWNER}: {name} must be {wanted} (got {type(value).__name__})")
+            check_kind(name, getattr(self, name), kinds, owner=_OWNER)
         if self.decoder.bidirectional:
             raise ArgumentError(
                 f"{_OWNER}: the decoder writes one step after the other and cannot be bidirectional; the encoder can"

@@ -94,6 +94,9 @@ class MLPSpec:
         activation: ``φ`` of every hidden layer.
         bias: whether the layers have bias terms.
 
+    Raises:
+        ArgumentError: for a size out of range, an unknown activation, or a ``bias`` that is not True or False.
+
     Example:
         >>> from peephole.spec import MLPSpec
         >>> MLPSpec(input_size=3, hidden_sizes=(16, 8), activation="relu").feature_size
@@ -113,6 +116,7 @@ class MLPSpec:
         for size in self.hidden_sizes:
             check_integer("hidden_sizes", size, minimum=1, owner="MLPSpec")
         check_choice("activation", self.activation, ACTIVATIONS, owner="MLPSpec")
+        check_switch("bias", self.bias, owner="MLPSpec")
 
     @property
     def feature_size(self) -> int:
