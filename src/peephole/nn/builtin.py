@@ -52,7 +52,10 @@ def run(
     Returns:
         The output ``[T, B, D·P]`` and the final states.
     """
-    wants_gradient = torch.is_grad_enabled() and any(q.requires_grad for q in (x, *states, *weights))
+    asks = (
+        torch.is_grad_enabled() and not cast(Any, torch.jit).is_tracing()
+    )  # a trace would keep what is asked for today
+    wants_gradient = asks and any(q.requires_grad for q in (x, *states, *weights))
     settings = (
         spec.bias,
         spec.num_layers,
@@ -82,7 +85,7 @@ def run_cell(inputs: CellInputs) -> CellRun:
     x = inputs.x.flip(0) if inputs.reverse else inputs.x
     state = zero_state(inputs) if inputs.state is None else inputs.state
     spec = RecurrentSpec(
-        cell=inputs.spec, input_size=x.shape[-1], hidden_size=inputs.hidden_size, bias="b" in inputs.weights
+        cell=inputs.spec, input_size=int(x.shape[-1]), hidden_size=inputs.hidden_size, bias="b" in inputs.weights
     )
     given = tuple(q.unsqueeze(0) for q in state if q is not None)
     weights = [inputs.weights[letter] for letter in ("W", "R", "b", "b_h", "W_p") if letter in inputs.weights]

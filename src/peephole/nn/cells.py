@@ -7,13 +7,14 @@ from typing import Literal, cast, final
 import torch
 from torch import Tensor
 
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.errors import ArgumentTypeError
 from peephole.nn.lstm import States3
 from peephole.nn.mixed import autocast_dtype
 from peephole.nn.recurrent_cell import RecurrentCell
 from peephole.nn.schemes import Recipe
 from peephole.nn.variants import cell_switches, choose_one
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
+from peephole.spec.checks import check_choice
 
 
 @final
@@ -177,8 +178,8 @@ class RNNCell(RecurrentCell):
         truncated: bool | None = None,
         init: str = "torch",
     ) -> None:
-        if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
-            raise ArgumentError(f"RNNCell: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
+        if nonlinearity is not None:
+            check_choice("nonlinearity", nonlinearity, ACTIVATIONS, owner="RNNCell")
         switches = cell_switches({"input_activation": nonlinearity, **locals()})
         super().__init__(
             choose_one("RNNCell", variant, switches, input_size=input_size, hidden_size=hidden_size, bias=bias),

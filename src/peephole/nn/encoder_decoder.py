@@ -15,13 +15,14 @@ from peephole.nn import arrays, generation
 from peephole.nn.attention import AdditiveAttention
 from peephole.nn.building import make_body, make_input
 from peephole.nn.cell import valid_steps
-from peephole.nn.checks import Lengths, check_lengths
+from peephole.nn.checks import Lengths, check_dtype, check_generator, check_lengths
 from peephole.nn.generation import Encoded, Generated
 from peephole.nn.lstm import LSTM
 from peephole.nn.mlp import MLP
 from peephole.nn.rnn import RNN
 from peephole.nn.sequences import check_sequence, check_start, check_tokens
 from peephole.spec import EncoderDecoderSpec, state_sizes, whole_state_size
+from peephole.spec.checks import check_kind
 from peephole.weights import network_shapes
 
 
@@ -78,6 +79,8 @@ class EncoderDecoder(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_kind("spec", spec, (EncoderDecoderSpec,), owner="EncoderDecoder")
+        check_dtype("EncoderDecoder", dtype)
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         self.spec = spec
         self.source = make_input(spec.source, **place)
@@ -156,6 +159,7 @@ class EncoderDecoder(torch.nn.Module):
             ArgumentTypeError: for wrong types or dtypes.
         """
         self._check_options(start, sampling, return_attention=return_attention)
+        _check_generator(generator)
         encoded = self.encode(source, lengths=source_lengths)
         parameter = self.head.weight
         target = check_sequence("target", target, self.spec.target, self.spec.output_size, like=parameter)
@@ -274,6 +278,7 @@ class EncoderDecoder(torch.nn.Module):
             ArgumentTypeError: for wrong types or dtypes.
         """
         self._check_options(start, 0.0, return_attention=return_attention)
+        _check_generator(generator)
         search = decoding.Search(
             max_steps=max_steps,
             beam_size=beam_size,
@@ -344,7 +349,8 @@ class EncoderDecoder(torch.nn.Module):
         return tuple(parts)
 
     def _check_options(self, start: Tensor | None, sampling: float, *, return_attention: bool) -> None:
-        if isinstance(cast(object, sampling), bool) or not 0 <= sampling <= 1:
+        number = cast(object, sampling)
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number <= 1:
             raise ArgumentError(f"EncoderDecoder: sampling must be a probability in [0, 1] (got {sampling!r})")
         if sampling and self.training and self.spec.decoder.cell.recurrent_dropout:
             raise ArgumentError(
@@ -355,6 +361,14 @@ class EncoderDecoder(torch.nn.Module):
             raise ArgumentError("EncoderDecoder: return_attention needs attention (the spec has attention=None)")
         if start is not None and self.spec.writes_tokens:
             raise ArgumentError("EncoderDecoder: start belongs to a target of numbers; tokens begin with start_token")
+
+
+def _check_generator(generator: object) -> None:
+    """Refuse what is no generator (or ``None``); one of any device will do, for what it draws is moved."""
+    if isinstance(generator, torch.Generator):
+        check_generator("EncoderDecoder", generator, generator.device)
+    else:
+        check_generator("EncoderDecoder", generator, torch.device("cpu"))
 
 
 def _lengths(name: str, lengths: Lengths | None, sequence: Tensor) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast, final
 
@@ -13,12 +14,14 @@ from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.arrange import Arranged, arrange
 from peephole.nn.arrays import load_arrays, to_arrays
 from peephole.nn.building import make_body, make_input
-from peephole.nn.checks import Lengths, check_switch
+from peephole.nn.checks import Lengths, check_dropout, check_dtype, check_switch
 from peephole.nn.lstm import LSTM
+from peephole.nn.mixed import autocast_dtype, like_parameters
 from peephole.nn.mlp import MLP
 from peephole.nn.readout import read_out
 from peephole.nn.rnn import RNN
-from peephole.spec import NetworkSpec
+from peephole.spec import MLPSpec, NetworkSpec
+from peephole.spec.checks import check_kind
 from peephole.weights import network_shapes
 
 
@@ -64,7 +67,15 @@ class Network(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_kind("spec", spec, (NetworkSpec,), owner="Network")
         check_switch("Network", "batch_first", batch_first)
+        check_dtype("Network", dtype)
+        if check_dropout("Network", dropout) and isinstance(spec.body, MLPSpec):
+            warnings.warn(
+                f"Network: dropout acts between recurrent layers and does nothing with an MLP (got dropout={dropout}); "
+                "leave it out",
+                stacklevel=2,
+            )
         self.spec = spec
         self.batch_first = batch_first
         self.input = make_input(spec.input, device=device, dtype=dtype)
@@ -112,7 +123,9 @@ class Network(torch.nn.Module):
             ArgumentError: for wrong shapes, lengths, devices or whole numbers, or a state given to a perceptron.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        at = arrange(self.spec, input, lengths, batch_first=self.batch_first, parameter=self.head.weight)
+        parameter = self.head.weight
+        given = input if autocast_dtype(parameter) is None else like_parameters(input, parameter)
+        at = arrange(self.spec, given, lengths, batch_first=self.batch_first, parameter=parameter)
         features, final = self._features(at, hx)
         y = cast(Tensor, self.head(read_out(self.spec.readout, features, at.lengths)))
         return at.restore(y, over_time=self.spec.readout == "every"), final
@@ -155,6 +168,7 @@ class Network(torch.nn.Module):
 
 
 def _only(hx: tuple[Tensor, ...]) -> Tensor:
-    if len(hx) != 1:
-        raise ArgumentTypeError(f"Network: hx of an RNN must be the tuple (h_0,) (got {len(hx)} tensors)")
+    if not isinstance(cast(object, hx), (tuple, list)) or len(hx) != 1:
+        came = "a tensor" if isinstance(cast(object, hx), Tensor) else f"{len(hx)} tensors"
+        raise ArgumentTypeError(f"Network: hx of an RNN must be the tuple (h_0,) (got {came}); pass it as (h_0,)")
     return hx[0]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.errors import ArgumentError
 from peephole.nn.cell import CellInputs, CellMasks, CellState, draw_masks
-from peephole.nn.checks import check_count, check_generator, check_state, check_step
+from peephole.nn.checks import check_count, check_dtype, check_generator, check_state, check_step
 from peephole.nn.engine import choose_engine
 from peephole.nn.loading import Loadable
 from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
@@ -46,8 +46,7 @@ class RecurrentCell(Loadable):
         super().__init__()
         owner = type(self).__name__
         check_recipe(owner, spec, recipe)
-        if dtype is not None and not dtype.is_floating_point:
-            raise ArgumentTypeError(f"{owner}: dtype must be a floating dtype (got {dtype})")
+        check_dtype(owner, dtype)
         self.spec = spec
         self._recipe = recipe
         self._name_parts()
@@ -88,7 +87,15 @@ class RecurrentCell(Loadable):
 
         The default is torch's: all from ``U(−1/√H, 1/√H)``, in torch's order.
         """
-        fill(self.spec, {name + _BEHIND: self.get_parameter(name) for name in self._own_shapes()}, self._recipe)
+        fill(self.spec, self.weights_to_draw(), self._recipe)
+
+    def weights_to_draw(self) -> dict[str, Parameter]:
+        """Every parameter under the name that :func:`peephole.weights.module_shapes` gives it.
+
+        Raises:
+            AttributeError: for one that is computed from others.
+        """
+        return {name + _BEHIND: self.get_parameter(name) for name in self._own_shapes()}
 
     def draw_mask(self, batch_size: int | None = None, *, generator: torch.Generator | None = None) -> Tensor | None:
         """Draw the mask of recurrent dropout for one sequence; every step of it takes the same.

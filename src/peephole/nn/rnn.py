@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.errors import ArgumentTypeError
 from peephole.nn.checks import Lengths
 from peephole.nn.recurrent import Recurrent
 from peephole.nn.schemes import Recipe
 from peephole.nn.variants import cell_switches, choose_stack
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
+from peephole.spec.checks import check_choice
 
 
 class HiddenStates(NamedTuple):
@@ -86,8 +87,8 @@ class RNN(Recurrent):
         batch_first_states: bool = False,
         residual: bool = False,
     ) -> None:
-        if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
-            raise ArgumentError(f"RNN: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
+        if nonlinearity is not None:
+            check_choice("nonlinearity", nonlinearity, ACTIVATIONS, owner="RNN")
         spec = choose_stack(
             "RNN",
             variant,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.nn.mixed import autocast_dtype, like_parameters
 from peephole.spec import EmbeddingSpec, LinearSpec
 
 _OWNER = "EncoderDecoder"
@@ -41,6 +42,8 @@ def check_sequence(
     """
     if not isinstance(cast(object, value), Tensor):
         raise ArgumentTypeError(f"{_OWNER}: {name} must be a tensor (got {type(value).__name__})")
+    if autocast_dtype(like) is not None:
+        value = like_parameters(value, like)
     if value.device != like.device:
         raise ArgumentError(
             f"{_OWNER}: {name} must be on the device of the parameters, {like.device} (got {value.device}); "
