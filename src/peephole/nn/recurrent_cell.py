@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from peephole.errors import ArgumentError
+from peephole.nn import builtin
 from peephole.nn.cell import CellInputs, CellMasks, CellState, draw_masks
 from peephole.nn.checks import check_count, check_dtype, check_generator, check_state, check_step
 from peephole.nn.engine import choose_engine
@@ -61,6 +62,9 @@ class RecurrentCell(Loadable):
         """Keep what follows from the spec and every step asks for."""
         (letters,) = cell_names(self.spec)
         self._letters = tuple((letter, name.removesuffix(_BEHIND)) for letter, name in letters)
+        sizes = self.spec.cell.state_sizes(self.hidden_size)
+        self._state_sizes = {STATE_NAMES[part]: size for part, size in sizes.items()}
+        self._builtin_step = builtin.step_operator(self.spec.cell)
         self._cell_text = cell_text(self.spec.cell)  # what a compiler may read, and not work out
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -148,25 +152,28 @@ class RecurrentCell(Loadable):
             input, states, mask = like_parameters((input, states, mask), first)
         x = check_step(type(self).__name__, input, input_size=self.input_size, parameter=first)
         single = x.dim() == 1
-        x = x.unsqueeze(0).unsqueeze(0) if single else x.unsqueeze(0)
+        x = x.unsqueeze(0) if single else x
         state = self._initial(states, x, single=single)
         masks = self._masks(x, mask, generator, single=single)
-        work = CellInputs(self.spec.cell, self.hidden_size, weights, x, state, None, False, masks, False)
-        run = without_autocast(choose_engine(x, self._cell_text), x)([work])[0]
-        final = [q for q in run.final if q is not None]
+        if self._builtin_step is not None:
+            after = without_autocast(builtin.step, x)(self._builtin_step, weights, x, state)
+        else:
+            x = x.unsqueeze(0)
+            work = CellInputs(self.spec.cell, self.hidden_size, weights, x, state, None, False, masks, False)
+            after = without_autocast(choose_engine(x, self._cell_text), x)([work])[0].final
+        final = [q for q in after if q is not None]
         return tuple(q.squeeze(0) for q in final) if single else tuple(final)
 
     def _initial(self, states: tuple[Tensor, ...] | None, x: Tensor, *, single: bool) -> CellState | None:
         """The state before the step, ``[B, size]`` each, checked; ``None`` for zeros."""
         if states is None:
             return None
-        owner = type(self).__name__
-        sizes = {STATE_NAMES[part]: size for part, size in self.spec.cell.state_sizes(self.hidden_size).items()}
+        owner, sizes = type(self).__name__, self._state_sizes
         if len(states) != len(sizes):
             raise ArgumentError(f"{owner}: hx must be the tuple ({', '.join(sizes)}) (got {len(states)} tensors)")
         checked: list[Tensor] = []
         for (name, size), state in zip(sizes.items(), states, strict=True):
-            shape = (size,) if single else (x.shape[1], size)
+            shape = (size,) if single else (x.shape[0], size)
             good = check_state(owner, name, state, shape=shape, steps=1, parameter=x)
             checked.append(good.unsqueeze(0) if single else good)
         return CellState(*checked)
@@ -181,7 +188,7 @@ class RecurrentCell(Loadable):
             )
         if not self.training or not cell.has_masks:
             return CellMasks()
-        masks = draw_masks(_every_step(cell), x, self.hidden_size, generator=generator)
+        masks = draw_masks(_every_step(cell), x.unsqueeze(0), self.hidden_size, generator=generator)
         if not cell.recurrent_dropout:
             return masks
         if mask is None:
@@ -192,7 +199,7 @@ class RecurrentCell(Loadable):
             )
         on_hidden = cell.recurrent_dropout_on == "hidden"
         size = cell.proj_size or self.hidden_size if on_hidden else self.hidden_size
-        shape = (size,) if single else (x.shape[1], size)
+        shape = (size,) if single else (x.shape[0], size)
         good = check_state(owner, "mask", mask, shape=shape, steps=1, parameter=x)
         good = good.unsqueeze(0) if single else good
         return masks._replace(drop_h=good) if on_hidden else masks._replace(drop_g=good)
