@@ -107,7 +107,7 @@ def step(operator: str, weights: Mapping[str, Tensor], x: Tensor, state: CellSta
         x: ``[B, I]``.
         state: before the step; ``None`` for zeros.
     """
-    take = cast(Any, getattr(torch, operator))
+    take = getattr(torch, operator)
     own = (weights["W"], weights["R"], weights.get("b"), weights.get("b_h"))
     h = x.new_zeros((x.shape[0], own[1].shape[1])) if state is None else state.h
     if operator != "lstm_cell":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
-from peephole.errors import ArgumentTypeError
+from peephole.nn.checks import check_pair, check_single
 from peephole.nn.lstm import States3
 from peephole.nn.mixed import autocast_dtype
 from peephole.nn.recurrent_cell import RecurrentCell
@@ -126,10 +126,7 @@ class LSTMCell(RecurrentCell):
             ArgumentError: for wrong shapes or devices, and a mask that is missing or has no meaning.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        given = cast(object, hx)  # whatever it was called with
-        if given is not None and not isinstance(given, (tuple, list)):
-            raise ArgumentTypeError(f"LSTMCell: hx must be the tuple (h_0, c_0) (got {type(given).__name__})")
-        after = self._step(input, None if hx is None else tuple(hx), mask, generator)
+        after = self._step(input, check_pair("LSTMCell", hx), mask, generator)
         lower = autocast_dtype(after[0])
         if lower is None:
             return after
@@ -216,10 +213,6 @@ class RNNCell(RecurrentCell):
             ArgumentError: for wrong shapes or devices, and a mask that is missing or has no meaning.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        if isinstance(hx, (tuple, list)):
-            raise ArgumentTypeError(
-                f"RNNCell: hx must be the tensor h_0, not a {type(hx).__name__}; an RNN has no cell"
-            )
-        h = self._step(input, None if hx is None else (hx,), mask, generator)[0]
+        h = self._step(input, check_single("RNNCell", hx), mask, generator)[0]
         lower = autocast_dtype(h)
         return h if lower is None else h.to(lower)

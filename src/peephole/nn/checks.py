@@ -152,6 +152,25 @@ def check_step(owner: str, x: object, *, input_size: int, parameter: Tensor) -> 
     return check_input_features(owner, x, input_size=input_size, parameter=parameter)
 
 
+def check_pair(owner: str, hx: object) -> tuple[Tensor, ...] | None:
+    """Refuse what is no tuple (or list) of an LSTM's states; ``None`` is left as it is."""
+    if hx is None:
+        return None
+    if not isinstance(hx, (tuple, list)):
+        raise ArgumentTypeError(
+            f"{owner}: hx must be the tuple (h_0, c_0) (got {type(hx).__name__}); for zeros leave it out"
+        )
+    return tuple(cast("Sequence[Tensor]", hx))
+
+
+def check_single(owner: str, hx: object) -> tuple[Tensor] | None:
+    """Refuse a tuple where an RNN has one state, whose tensor is given back as the only part of it."""
+    if isinstance(hx, (tuple, list)):
+        came = "tuple" if isinstance(hx, tuple) else "list"
+        raise ArgumentTypeError(f"{owner}: hx must be the tensor h_0, not a {came}; an RNN has no cell")
+    return None if hx is None else (cast(Tensor, hx),)
+
+
 def check_state(
     owner: str,
     name: str,

@@ -46,8 +46,12 @@ def kernels_serve(x: Tensor) -> bool:
         return False
     if torch.compiler.is_compiling():
         return _backend() == "native"
-    transformed = cast(Any, torch)._C._are_functorch_transforms_active()
-    return not transformed and kernels.choose_backend() == "native"
+    return not is_transformed() and kernels.choose_backend() == "native"
+
+
+def is_transformed() -> bool:
+    """Whether a transform of ``torch.func`` is at work, whose tensors stand for others; a compiler sees through it."""
+    return not torch.compiler.is_compiling() and cast(Any, torch)._C._are_functorch_transforms_active()
 
 
 def _run_traced(cells: Sequence[CellInputs]) -> list[CellRun]:

@@ -14,7 +14,7 @@ from peephole.errors import ArgumentError
 from peephole.nn import builtin
 from peephole.nn.cell import CellInputs, CellMasks, CellState, draw_masks
 from peephole.nn.checks import check_count, check_dtype, check_generator, check_state, check_step
-from peephole.nn.engine import choose_engine
+from peephole.nn.engine import choose_engine, is_transformed
 from peephole.nn.loading import Loadable
 from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
 from peephole.nn.operator import cell_text
@@ -155,7 +155,7 @@ class RecurrentCell(Loadable):
         x = x.unsqueeze(0) if single else x
         state = self._initial(states, x, single=single)
         masks = self._masks(x, mask, generator, single=single)
-        if self._builtin_step is not None:
+        if self._builtin_step is not None and not is_transformed():  # torch.vmap has no rule for torch's lstm_cell
             after = without_autocast(builtin.step, x)(self._builtin_step, weights, x, state)
         else:
             x = x.unsqueeze(0)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from peephole.errors import ArgumentTypeError
-from peephole.nn.checks import Lengths
+from peephole.nn.checks import Lengths, check_single
 from peephole.nn.recurrent import Recurrent
 from peephole.nn.schemes import Recipe
 from peephole.nn.variants import cell_switches, choose_stack
@@ -184,11 +183,8 @@ class RNN(Recurrent):
             ArgumentError: for wrong shapes, lengths or devices.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        if isinstance(hx, (tuple, list)):
-            raise ArgumentTypeError(f"RNN: hx must be the tensor h_0, not a {type(hx).__name__}; an RNN has no cell")
-        outcome = self._run(
-            input, None if hx is None else (hx,), lengths=lengths, want_states=return_states, generator=generator
-        )
+        states = check_single("RNN", hx)
+        outcome = self._run(input, states, lengths=lengths, want_states=return_states, generator=generator)
         if not return_states:
             return outcome.output, outcome.final[0]
         h = outcome.steps_to_user(torch.stack([run.y for run in outcome.runs]))
