@@ -46,7 +46,8 @@ class EncoderDecoder(torch.nn.Module):
 
     Everything is time-major. With the right outputs known (teacher forcing) the decoder is one pass of the kernels over
     all steps, and the attention one batched operation behind it. Parameters have the names of the artifact
-    (:func:`peephole.weights.encoder_decoder_shapes`).
+    (:func:`peephole.weights.encoder_decoder_shapes`). It begins with torch's first weights;
+    :func:`peephole.nn.initialise` draws those of encoder and decoder by another scheme.
 
     Args:
         spec: encoder, decoder, what lies before and between them, and the head.

@@ -30,7 +30,8 @@ class Network(torch.nn.Module):
     """An input, a body and a linear head, ``y = V q + d``, where ``q`` is what the readout shows of the body.
 
     The names of the parameters are those of the artifact (:func:`peephole.weights.network_shapes`): ``input.*``,
-    ``body.*``, ``head.weight``, ``head.bias``.
+    ``body.*``, ``head.weight``, ``head.bias``. It begins with torch's first weights; :func:`peephole.nn.initialise`
+    draws those of the body by another scheme.
 
     Args:
         spec: input, body, head and what the head sees.

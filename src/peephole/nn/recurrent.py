@@ -114,9 +114,8 @@ class Recurrent(Loadable):
         self._weight_names = tuple(name for name in self._parameter_names if name not in learned)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(
-            {"batch_first_states": False, "_recipe": Recipe(), **state}
-        )  # which older pickles have not
+        older = {"batch_first_states": False, "_recipe": Recipe()}  # what the first pickles have not
+        super().__setstate__(older | state)
         self._name_parts()
 
     @property
@@ -217,9 +216,8 @@ class Recurrent(Loadable):
     ) -> Outcome:
         """Check the arguments, run the stack, and bring the results into the user's layout."""
         owner = type(self).__name__
-        own = cast(
-            "dict[str, Tensor]", self._parameters
-        )  # quicker than getattr, which serves what took a parameter's place
+        # Quicker than getattr, which serves what took a parameter's place.
+        own = cast("dict[str, Tensor]", self._parameters)
         parameters = {name: own[name] if name in own else getattr(self, name) for name in self._parameter_names}
         first = parameters[self._parameter_names[0]]
         check_generator(owner, generator, first.device)
