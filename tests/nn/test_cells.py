@@ -235,7 +235,7 @@ def test_a_cell_without_recurrent_dropout_has_no_mask() -> None:
     assert RNNCell(4, 6).draw_mask() is None
 
 
-@pytest.mark.parametrize("name", ["peephole", "rnn"])
+@pytest.mark.parametrize("name", ["lstm", "peephole", "rnn"])
 def test_a_compiled_cell_is_one_graph_and_gives_the_same(name: str) -> None:
     cell, _ = _pair(CELLS[name])
     compiled = cast(Any, torch).compile(cell, fullgraph=True, backend="aot_eager")
