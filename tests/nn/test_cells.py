@@ -47,6 +47,25 @@ def _first_layer(state: Any) -> Any:
     return parts[0] if isinstance(state, Tensor) else tuple(parts)
 
 
+@pytest.mark.parametrize(
+    ("theirs", "made", "arguments"),
+    [
+        (torch.nn.LSTMCell, LSTMCell, {}),
+        (torch.nn.LSTMCell, LSTMCell, {"bias": False}),
+        (torch.nn.RNNCell, RNNCell, {}),
+        (torch.nn.RNNCell, RNNCell, {"nonlinearity": "relu"}),
+    ],
+)
+def test_a_plain_cell_gives_torchs_bits_forward_and_backward(theirs: Any, made: Any, arguments: dict[str, Any]) -> None:
+    cell, other = made(4, 6, **arguments), theirs(4, 6, **arguments)
+    other.load_state_dict(cell.state_dict())
+    x = noise(3, 4, dtype=torch.float32, gradient=True)
+    ours, expected = (tensors(one(x, one(x))) for one in (cell, other))
+    close(ours, expected, "nn_same_bits")
+    gradient = gradients(total(ours[0]), [x, *cell.parameters()])
+    close(gradient, gradients(total(expected[0]), [x, *other.parameters()]), "nn_same_bits")
+
+
 @pytest.mark.parametrize("name", list(CELLS))
 def test_stepping_a_cell_equals_the_layer_forward_and_backward(name: str) -> None:
     cell, layer = _pair(CELLS[name], training=False)
@@ -216,7 +235,7 @@ def test_a_cell_without_recurrent_dropout_has_no_mask() -> None:
     assert RNNCell(4, 6).draw_mask() is None
 
 
-@pytest.mark.parametrize("name", ["peephole", "rnn"])
+@pytest.mark.parametrize("name", ["lstm", "peephole", "rnn"])
 def test_a_compiled_cell_is_one_graph_and_gives_the_same(name: str) -> None:
     cell, _ = _pair(CELLS[name])
     compiled = cast(Any, torch).compile(cell, fullgraph=True, backend="aot_eager")

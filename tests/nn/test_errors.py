@@ -10,8 +10,8 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from peephole.errors import ArgumentError, ArgumentTypeError, PeepholeError
-from peephole.nn import LSTM, MLP, RNN
-from peephole.spec import CellSpec
+from peephole.nn import LSTM, MLP, RNN, EncoderDecoder, LSTMCell, Network, RNNCell
+from peephole.spec import CellSpec, EncoderDecoderSpec, MLPSpec, NetworkSpec, RecurrentSpec, body_spec
 from tests.nn.cases import noise, set_seed
 
 X = noise(5, 3, 4, dtype=torch.float32)
@@ -120,7 +120,7 @@ def test_states_that_do_not_fit_are_refused(hx: Any, message: str) -> None:
         ([5, 5, 5, 5, 5], "that is the number of time steps: swap"),
         ([], r"got shape \(0,\)"),
         (5, r"got shape \(\)"),
-        ([1.0, 2.0, 3.0], r"lengths must be whole numbers \(got list\)"),
+        ([1.0, 2.0, 3.0], r"lengths must be whole numbers \(got list of float\)"),
         (torch.tensor([1.0, 2.0, 3.0]), r"whole numbers \(got Tensor of torch.float32\)"),
         (np.array([True, True, False]), r"whole numbers \(got ndarray of bool\)"),
         (["a", "b", "c"], "lengths must be whole numbers"),
@@ -176,3 +176,95 @@ def test_a_perceptron_refuses_what_does_not_fit() -> None:
         MLP(4, (3,))(X[..., :3])
     with pytest.raises(ArgumentTypeError, match="MLP: input must have the dtype"):
         MLP(4, (3,))(X.double())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"variant": "peephol"}, r"LSTM: unknown variant 'peephol'; choose one of .*; did you mean 'peephole'\?$"),
+        ({"init": "Orthogonal"}, r"LSTM: init must be one of .* \(got 'Orthogonal'\); did you mean 'orthogonal'\?$"),
+        ({"init": "xavier"}, r"\(got 'xavier'\); did you mean 'glorot'\?$"),
+        ({"input_activation": "sigmoid"}, r"LSTM: input_activation .*; did you mean 'logistic'\?$"),
+        ({"zoneout_hidden": "0.1"}, r"LSTM: zoneout_hidden must be a probability"),
+        ({"proj_size": -1}, r"LSTM: proj_size must be a whole number of at least 0 \(got -1\)"),
+        ({"residual": True}, "LSTM: residual adds a layer's input to its output"),
+        ({"dtype": "float32"}, r"LSTM: dtype must be a floating dtype of torch \(got 'float32'\)"),
+    ],
+)
+def test_a_rule_is_told_in_the_name_of_the_layer_with_what_was_meant(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(PeepholeError, match=message):
+        cast(Any, LSTM)(4, 6, **arguments)
+
+
+@pytest.mark.parametrize("made", [RNN, RNNCell])
+def test_an_activation_by_another_name_is_told_ours(made: Any) -> None:
+    with pytest.raises(ArgumentError, match=rf"^{made.__name__}: nonlinearity .*; did you mean 'logistic'\?$"):
+        made(4, 6, nonlinearity="sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (torch.ones(3, 5, dtype=torch.bool), r"got Tensor of torch.bool\); of a mask pass the sums over time"),
+        ([[1], [1, 2], [1]], r"whole numbers \(got list of list\)"),
+        ([None, 1, 2], r"whole numbers \(got list of NoneType and int\)"),
+        (torch.ones(3, dtype=torch.int64, device="meta"), "LSTM: lengths must have values"),
+    ],
+)
+def test_lengths_of_a_strange_kind_are_refused(lengths: Any, message: str) -> None:
+    with pytest.raises(PeepholeError, match=message):
+        _lstm()(X, lengths=lengths)
+
+
+@pytest.mark.parametrize("made", [LSTM, RNN, LSTMCell, RNNCell, MLP])
+def test_sparse_inputs_are_refused(made: Any) -> None:
+    layer = made(4, (6,)) if made is MLP else made(4, 6)
+    with pytest.raises(ArgumentTypeError, match=rf"{made.__name__}: input must be dense \(got a sparse tensor\)"):
+        layer(X[0].to_sparse())
+
+
+def test_a_nested_batch_is_told_lengths() -> None:
+    with pytest.raises(ArgumentTypeError, match=r"got a nested tensor\); pass the padded batch and lengths="):
+        _lstm()(cast(Any, torch.nested).as_nested_tensor([X[:, 0], X[:2, 0]], layout=torch.jagged))
+
+
+def test_a_state_of_which_a_part_is_none_is_refused() -> None:
+    with pytest.raises(ArgumentTypeError, match=r"LSTM: c_0 must be a tensor \(got NoneType\); for zeros leave out"):
+        _lstm()(X, (torch.zeros(1, 3, 6), cast(Any, None)))
+
+
+def test_sizes_are_taken_as_numpy_counts_them() -> None:
+    made = cast(Any, LSTM)(np.int64(4), np.int32(6), np.int64(2))
+    assert repr(made) == "LSTM(4, 6, num_layers=2)"
+    assert type(made.spec.input_size) is int
+
+
+def test_specs_refuse_parts_of_another_kind() -> None:
+    with pytest.raises(ArgumentError, match=r"RecurrentSpec: cell must be CellSpec \(got str\)"):
+        RecurrentSpec(cell=cast(Any, "lstm"), input_size=4, hidden_size=6)
+    with pytest.raises(ArgumentError, match=r"MLPSpec: hidden_sizes must be tuple or list \(got int\)"):
+        MLPSpec(input_size=4, hidden_sizes=cast(Any, 32))
+    with pytest.raises(ArgumentError, match=r"Network: spec must be NetworkSpec \(got RecurrentSpec\)"):
+        Network(cast(Any, RecurrentSpec(input_size=4, hidden_size=6)))
+    with pytest.raises(ArgumentError, match=r"EncoderDecoder: spec must be EncoderDecoderSpec \(got NoneType\)"):
+        EncoderDecoder(cast(Any, None))
+
+
+def test_a_network_says_what_it_does_not_use() -> None:
+    spec = NetworkSpec(body=MLPSpec(input_size=4), output_size=1)
+    with pytest.warns(UserWarning, match=r"Network: dropout .* does nothing with an MLP \(got dropout=0.5\)"):
+        Network(spec, dropout=0.5)
+
+
+def test_the_state_of_a_simple_network_is_a_tuple() -> None:
+    made = Network(NetworkSpec(body=body_spec("rnn", 4, hidden_size=6), output_size=1))
+    with pytest.raises(ArgumentTypeError, match=r"Network: hx of an RNN must be the tuple \(h_0,\) \(got a tensor\)"):
+        made.run(X, cast(Any, torch.zeros(1, 3, 6)))
+
+
+@pytest.mark.parametrize(("argument", "message"), [({"sampling": "a"}, "probability"), ({"generator": 1}, "generator")])
+def test_draws_of_an_encoder_decoder_are_checked(argument: dict[str, Any], message: str) -> None:
+    body = RecurrentSpec(input_size=4, hidden_size=6)
+    made = EncoderDecoder(EncoderDecoderSpec(encoder=body, decoder=body, output_size=4))
+    with pytest.raises(PeepholeError, match=f"EncoderDecoder: .*{message}"):
+        made(X, X, **argument)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from peephole.nn import LSTM, MLP
+from peephole.nn import LSTM, MLP, LSTMCell, RNNCell
 from peephole.spec import VARIANTS
 from tests.nn.cases import close, gradients, layer, noise, tensors
 
@@ -97,3 +97,17 @@ def test_a_perceptron_is_transformed_too() -> None:
     each = func.vmap(func.grad(loss), (None, 0))(parameters, x)
     summed = gradients(_loss(made, dict(made.named_parameters()), x), made.parameters())
     close([q.sum(0) for q in each.values()], summed, "nn_kernels_float64")
+
+
+@pytest.mark.parametrize("made", [LSTMCell, RNNCell])
+def test_several_cells_run_as_one(made: Any) -> None:
+    cells: list[Any] = [made(4, 6, dtype=torch.float64) for _ in range(3)]
+    parameters, _ = func.stack_module_state(cells)
+    x = noise(2, 4)
+
+    def run(own: dict[str, Tensor]) -> Any:
+        return functional_call(cells[0], own, (x,))
+
+    together = func.vmap(run)(parameters)
+    for at, cell in enumerate(cells):
+        close([q[at] for q in tensors(together)], tensors(cell(x)), "nn_kernels_float64")

@@ -329,8 +329,14 @@ def test_an_rnn_has_no_gate_to_bias_and_irnn_wants_rectified_units() -> None:
 
 
 def test_only_layers_of_peephole_are_initialised() -> None:
-    with pytest.raises(ArgumentTypeError, match=r"initialise: layer must be a peephole.nn.LSTM or RNN \(got torch.nn"):
-        initialise(cast(Any, torch.nn.LSTM(4, 6)))
+    with pytest.raises(ArgumentError, match=r"of peephole.nn alone \(got torch's: it\); convert it"):
+        initialise(torch.nn.LSTM(4, 6))
+    with pytest.raises(ArgumentError, match=r"of peephole.nn alone \(got torch's: 1\)"):
+        initialise(torch.nn.Sequential(LSTM(4, 6), torch.nn.GRU(6, 6)))
+    with pytest.raises(ArgumentError, match=r"must be or hold a recurrent layer or cell .* \(got Linear without any\)"):
+        initialise(torch.nn.Linear(4, 6))
+    with pytest.raises(ArgumentTypeError, match=r"initialise: module must be a torch.nn.Module \(got str\)"):
+        initialise(cast(Any, "lstm"))
     with pytest.raises(ArgumentTypeError, match=r"initialise: generator must be a torch.Generator \(got int\)"):
         initialise(LSTM(4, 6), generator=cast(Any, 3))
     with pytest.raises(ArgumentError, match=r"generator must be on the device of the parameters, meta \(got cpu\)"):

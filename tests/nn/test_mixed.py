@@ -9,7 +9,8 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from peephole.errors import ArgumentTypeError
-from peephole.nn import LSTM, RNN, LSTMCell, RNNCell
+from peephole.nn import LSTM, MLP, RNN, EncoderDecoder, LSTMCell, Network, RNNCell
+from peephole.spec import EncoderDecoderSpec, NetworkSpec, RecurrentSpec, body_spec
 from tests.nn.cases import carry_back, close, layer, noise, tensors, total
 
 LAYERS: list[tuple[Any, dict[str, Any]]] = [
@@ -141,3 +142,37 @@ def test_outside_of_autocast_another_dtype_is_refused_as_before() -> None:
         LSTM(4, 6)(noise(5, 3, 4, dtype=torch.float32).to(torch.bfloat16))
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False), pytest.raises(ArgumentTypeError):
         LSTM(4, 6)(noise(5, 3, 4, dtype=torch.float32).to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("given", [torch.bfloat16, torch.float32])
+def test_a_perceptron_gives_the_dtype_of_torchs_linear_layers(given: torch.dtype) -> None:
+    made = MLP(4, (6, 3))
+    x = noise(5, 4, dtype=torch.float32).to(given)
+    with autocast(torch.bfloat16):
+        y = made(x)
+    assert y.dtype == torch.bfloat16
+    close(y, made(x.float()).bfloat16(), "nn_same_bits")
+    y.sum().backward()
+    assert made.get_parameter("weight_l0").grad is not None
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lstm", "rnn"])
+def test_a_network_takes_lower_inputs_under_autocast(kind: str) -> None:
+    made = Network(NetworkSpec(body=body_spec(kind, 4, hidden_size=6), output_size=2))
+    x = noise(5, 3, 4, dtype=torch.float32)
+    with autocast(torch.bfloat16):
+        y = made(x.bfloat16(), lengths=[5, 2, 1])
+    assert y.dtype == torch.bfloat16
+    close(y.float(), made(x, lengths=[5, 2, 1]), "nn_half")
+
+
+def test_an_encoder_decoder_works_under_autocast() -> None:
+    body, wide = RecurrentSpec(input_size=4, hidden_size=6), RecurrentSpec(input_size=4, hidden_size=5, num_layers=2)
+    spec = EncoderDecoderSpec(encoder=body, decoder=wide, output_size=4, attention="additive", attention_size=3)
+    made, x = EncoderDecoder(spec), noise(5, 3, 4, dtype=torch.float32)
+    with autocast(torch.bfloat16):
+        y = made(x.bfloat16(), x.bfloat16())
+    assert y.dtype == torch.bfloat16
+    close(y.float(), made(x, x), "nn_half")
+    y.sum().backward()
+    assert made.encoder.get_parameter("weight_hh_l0").grad is not None

@@ -293,6 +293,8 @@ def test_the_attributes_are_those_of_torch(kind: str) -> None:
         "dropout",
         "bidirectional",
         "proj_size",
+        "mode",
+        "_all_weights",
         "training",
     ]
     assert [getattr(ours, name) for name in names] == [getattr(theirs, name) for name in names]

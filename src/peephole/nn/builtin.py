@@ -1,12 +1,13 @@
 """The plain cells by torch's own operators.
 
 On a CUDA device they are cuDNN, which nothing beats there. On a CPU they serve where a gradient is differentiated
-again: several times quicker than a loop of torch operations, and of torch's own gradients.
+again: several times quicker than a loop of torch operations, and of torch's own gradients. One step alone is theirs
+everywhere: the kernels lay the weights out for a whole sequence, which does not pay for one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -53,6 +54,8 @@ def run(
         The output ``[T, B, D·P]`` and the final states.
     """
     wants_gradient = torch.is_grad_enabled() and any(q.requires_grad for q in (x, *states, *weights))
+    if cast(Any, torch.jit).is_tracing():
+        wants_gradient = False  # a trace would keep what is wanted today
     settings = (
         spec.bias,
         spec.num_layers,
@@ -82,12 +85,34 @@ def run_cell(inputs: CellInputs) -> CellRun:
     x = inputs.x.flip(0) if inputs.reverse else inputs.x
     state = zero_state(inputs) if inputs.state is None else inputs.state
     spec = RecurrentSpec(
-        cell=inputs.spec, input_size=x.shape[-1], hidden_size=inputs.hidden_size, bias="b" in inputs.weights
+        cell=inputs.spec, input_size=int(x.shape[-1]), hidden_size=inputs.hidden_size, bias="b" in inputs.weights
     )
     given = tuple(q.unsqueeze(0) for q in state if q is not None)
     weights = [inputs.weights[letter] for letter in ("W", "R", "b", "b_h", "W_p") if letter in inputs.weights]
     y, final = run(spec, weights, x, given, training=False, dropout=0.0)
     return CellRun(y.flip(0) if inputs.reverse else y, CellState(*(q.squeeze(0) for q in final)), None, None)
+
+
+def step_operator(cell: CellSpec) -> str | None:
+    """The name of torch's operator for one step of a cell, ``None`` where there is none."""
+    return f"{_MODES[cell].lower()}_cell" if cell in _MODES else None
+
+
+def step(operator: str, weights: Mapping[str, Tensor], x: Tensor, state: CellState | None) -> CellState:
+    """One step of a cell as ``torch.nn.LSTMCell`` and ``torch.nn.RNNCell`` take it.
+
+    Args:
+        operator: the cell's (:func:`step_operator`).
+        weights: the parameters by letter.
+        x: ``[B, I]``.
+        state: before the step; ``None`` for zeros.
+    """
+    take = getattr(torch, operator)
+    own = (weights["W"], weights["R"], weights.get("b"), weights.get("b_h"))
+    h = x.new_zeros((x.shape[0], own[1].shape[1])) if state is None else state.h
+    if operator != "lstm_cell":
+        return CellState(take(x, h, *own))
+    return CellState(*take(x, (h, h if state is None else state.c), *own))
 
 
 def flatten(spec: RecurrentSpec, weights: Sequence[Tensor]) -> None:

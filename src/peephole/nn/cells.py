@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.nn.checks import check_pair, check_single
 from peephole.nn.lstm import States3
 from peephole.nn.mixed import autocast_dtype
 from peephole.nn.recurrent_cell import RecurrentCell
 from peephole.nn.schemes import Recipe
 from peephole.nn.variants import cell_switches, choose_one
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
+from peephole.spec.checks import check_choice
 
 
 @final
@@ -135,10 +136,7 @@ class LSTMCell(RecurrentCell):
             ArgumentError: for wrong shapes or devices, and a mask that is missing or has no meaning.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        given = cast(object, hx)  # whatever it was called with
-        if given is not None and not isinstance(given, (tuple, list)):
-            raise ArgumentTypeError(f"LSTMCell: hx must be the tuple (h_0, c_0) (got {type(given).__name__})")
-        after = self._step(input, None if hx is None else tuple(hx), mask, generator)
+        after = self._step(input, check_pair("LSTMCell", hx), mask, generator)
         lower = autocast_dtype(after[0])
         if lower is None:
             return after
@@ -196,8 +194,8 @@ class RNNCell(RecurrentCell):
         truncated: bool | None = None,
         init: str = "torch",
     ) -> None:
-        if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
-            raise ArgumentError(f"RNNCell: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
+        if nonlinearity is not None:
+            check_choice("nonlinearity", nonlinearity, ACTIVATIONS, owner="RNNCell")
         switches = cell_switches({"input_activation": nonlinearity, **locals()})
         super().__init__(
             choose_one("RNNCell", variant, switches, input_size=input_size, hidden_size=hidden_size, bias=bias),
@@ -234,10 +232,6 @@ class RNNCell(RecurrentCell):
             ArgumentError: for wrong shapes or devices, and a mask that is missing or has no meaning.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        if isinstance(hx, (tuple, list)):
-            raise ArgumentTypeError(
-                f"RNNCell: hx must be the tensor h_0, not a {type(hx).__name__}; an RNN has no cell"
-            )
-        h = self._step(input, None if hx is None else (hx,), mask, generator)[0]
+        h = self._step(input, check_single("RNNCell", hx), mask, generator)[0]
         lower = autocast_dtype(h)
         return h if lower is None else h.to(lower)

@@ -16,12 +16,21 @@ Lengths = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """Valid steps of each sequence, as a user may give them."""
 
 
-def check_count(owner: str, name: str, value: object) -> None:
-    """Refuse what is not a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def check_count(owner: str, name: str, value: object) -> int:
+    """Refuse what is not a whole number of at least 1; NumPy's are taken too."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise ArgumentTypeError(f"{owner}: {name} must be a whole number (got {value!r}); pass an int")
     if value < 1:
         raise ArgumentError(f"{owner}: {name} must be at least 1 (got {value}); pass a positive int")
+    return int(cast(int, value))
+
+
+def check_dtype(owner: str, dtype: object) -> None:
+    """Refuse what parameters cannot be made of."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ArgumentTypeError(
+            f"{owner}: dtype must be a floating dtype of torch (got {dtype!r}); for example torch.float32"
+        )
 
 
 def check_switch(owner: str, name: str, value: object) -> None:
@@ -59,6 +68,7 @@ def check_input(owner: str, x: object, *, input_size: int, batch_first: bool, pa
             f"{owner}: input must be a tensor or a PackedSequence (got {type(x).__name__}); "
             "for a NumPy array pass torch.from_numpy(array)"
         )
+    _check_dense(owner, x)
     axes = "[batch, time, features]" if batch_first else "[time, batch, features]"
     if x.dim() not in (2, 3):
         raise ArgumentError(
@@ -78,6 +88,15 @@ def check_input(owner: str, x: object, *, input_size: int, batch_first: bool, pa
     return x
 
 
+def _check_dense(owner: str, x: Tensor) -> None:
+    """Refuse sparse and nested tensors, whose elements do not lie where the kernels look for them."""
+    if x.layout is not torch.strided or x.is_nested:
+        way_out = "pass the padded batch and lengths=" if x.is_nested else "convert it with .to_dense()"
+        raise ArgumentTypeError(
+            f"{owner}: input must be dense (got a {'nested' if x.is_nested else 'sparse'} tensor); {way_out}"
+        )
+
+
 def check_input_features(owner: str, x: object, *, input_size: int, parameter: Tensor) -> Tensor:
     """Check type, feature size, dtype and device of an input with any axes before the features.
 
@@ -87,6 +106,7 @@ def check_input_features(owner: str, x: object, *, input_size: int, parameter: T
     """
     if not isinstance(x, Tensor):
         raise ArgumentTypeError(f"{owner}: input must be a tensor (got {type(x).__name__})")
+    _check_dense(owner, x)
     if x.dim() < 1 or x.shape[-1] != input_size:
         raise ArgumentError(
             f"{owner}: the last axis of input must be input_size={input_size} (got shape {tuple(x.shape)})"
@@ -134,6 +154,25 @@ def check_step(owner: str, x: object, *, input_size: int, parameter: Tensor) -> 
     return check_input_features(owner, x, input_size=input_size, parameter=parameter)
 
 
+def check_pair(owner: str, hx: object) -> tuple[Tensor, ...] | None:
+    """Refuse what is no tuple (or list) of an LSTM's states; ``None`` is left as it is."""
+    if hx is None:
+        return None
+    if not isinstance(hx, (tuple, list)):
+        raise ArgumentTypeError(
+            f"{owner}: hx must be the tuple (h_0, c_0) (got {type(hx).__name__}); for zeros leave it out"
+        )
+    return tuple(cast("Sequence[Tensor]", hx))
+
+
+def check_single(owner: str, hx: object) -> tuple[Tensor] | None:
+    """Refuse a tuple where an RNN has one state, whose tensor is given back as the only part of it."""
+    if isinstance(hx, (tuple, list)):
+        came = "tuple" if isinstance(hx, tuple) else "list"
+        raise ArgumentTypeError(f"{owner}: hx must be the tensor h_0, not a {came}; an RNN has no cell")
+    return None if hx is None else (cast(Tensor, hx),)
+
+
 def check_state(
     owner: str,
     name: str,
@@ -161,7 +200,8 @@ def check_state(
         ArgumentError: for a wrong shape or another device.
     """
     if not isinstance(state, Tensor):
-        raise ArgumentTypeError(f"{owner}: {name} must be a tensor (got {type(state).__name__})")
+        way_out = "; for zeros leave out the whole hx" if state is None else ""
+        raise ArgumentTypeError(f"{owner}: {name} must be a tensor (got {type(state).__name__}){way_out}")
     if tuple(state.shape) != shape:
         in_time = (steps, *shape[1:]) if batch_first else (shape[0], steps, *shape[2:])
         swapped = len(shape) == 3 and tuple(state.shape) == in_time
@@ -296,17 +336,31 @@ def _whole_numbers(owner: str, lengths: object) -> Tensor:
     if isinstance(lengths, Tensor) or torch.compiler.is_compiling():  # which does not look into NumPy's dtypes
         values = torch.as_tensor(cast(Any, lengths)).detach()
     else:
-        array = np.asarray(cast(Any, lengths))
-        if array.size == 0:
-            array = array.astype(np.int64)
-        values = torch.as_tensor(array) if array.dtype.kind in "iu" else torch.zeros((), dtype=torch.bool)
-    if values.dtype == torch.bool or values.is_floating_point() or values.is_complex():
-        raise ArgumentTypeError(
-            f"{owner}: lengths must be whole numbers (got {_kind(lengths)}); pass a list, array or tensor of ints"
-        )
+        values = _from_array(lengths)
+    if values is None or values.dtype == torch.bool or values.is_floating_point() or values.is_complex():
+        is_mask = values is not None and values.dtype == torch.bool
+        way_out = "of a mask pass the sums over time" if is_mask else "pass a list, array or tensor of ints"
+        raise ArgumentTypeError(f"{owner}: lengths must be whole numbers (got {_kind(lengths)}); {way_out}")
+    if values.is_meta:
+        raise ArgumentError(f"{owner}: lengths must have values (got a tensor on meta); pass them on the CPU")
     return values.to("cpu", torch.int64)
 
 
+def _from_array(lengths: object) -> Tensor | None:
+    """Whole numbers, truth values or floating numbers as a tensor; ``None`` for all else."""
+    try:
+        array = np.asarray(cast(Any, lengths))
+    except ValueError:  # lists of several lengths
+        return None
+    if array.size == 0:
+        array = array.astype(np.int64)
+    return torch.as_tensor(array) if array.dtype.kind in "iubf" else None
+
+
 def _kind(value: object) -> str:
-    dtype: object = getattr(value, "dtype", None)
-    return type(value).__name__ if dtype is None else f"{type(value).__name__} of {dtype}"
+    """The type, with that of the elements where they have one."""
+    kind, dtype = type(value).__name__, cast(object, getattr(value, "dtype", None))
+    if isinstance(value, (list, tuple)):
+        elements = cast("Sequence[object]", value)
+        return f"{kind} of {' and '.join(sorted({type(one).__name__ for one in elements}))}"
+    return kind if dtype is None else f"{kind} of {dtype}"

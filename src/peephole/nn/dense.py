@@ -12,11 +12,10 @@ from torch.autograd.function import FunctionCtx
 
 from peephole.kernels import native
 from peephole.nn.again import Gradients, differentiable
+from peephole.nn.cell import KERNEL_DTYPES
 from peephole.nn.engine import kernels_serve
 from peephole.nn.reference import ACTIVATE
 from peephole.spec import Activation
-
-_DTYPES: Mapping[torch.dtype, native.Dtype] = {torch.float32: "float32", torch.float64: "float64"}
 
 
 class _Call(NamedTuple):
@@ -57,7 +56,7 @@ class _Dense(torch.autograd.Function):
         y = x.new_empty((x.shape[0], weight.shape[0]))
         addresses = _addresses({"x": x, "W": weight, "b": bias, "mask": call.mask, "y": y})
         native.run_dense_forward(
-            call.activation, (x.shape[0], x.shape[1], weight.shape[0]), _DTYPES[x.dtype], addresses
+            call.activation, (x.shape[0], x.shape[1], weight.shape[0]), KERNEL_DTYPES[x.dtype], addresses
         )
         context.save_for_backward(*given, x, weight, y)
         context.call = call
@@ -80,7 +79,7 @@ class _Dense(torch.autograd.Function):
                 }
             )  # fmt: skip
             native.run_dense_backward(
-                call.activation, (x.shape[0], x.shape[1], weight.shape[0]), _DTYPES[x.dtype], addresses
+                call.activation, (x.shape[0], x.shape[1], weight.shape[0]), KERNEL_DTYPES[x.dtype], addresses
             )
         if torch.is_grad_enabled():
             found = differentiable(found, lambda *own: (_operations(call, *own),), inputs, errors)

@@ -15,13 +15,14 @@ from peephole.nn import arrays, generation
 from peephole.nn.attention import AdditiveAttention
 from peephole.nn.building import make_body, make_input
 from peephole.nn.cell import valid_steps
-from peephole.nn.checks import Lengths, check_generator, check_lengths, check_range
+from peephole.nn.checks import Lengths, check_dtype, check_generator, check_lengths, check_range
 from peephole.nn.generation import Decoding, Encoded, Generated
 from peephole.nn.lstm import LSTM
 from peephole.nn.mlp import MLP
 from peephole.nn.rnn import RNN
 from peephole.nn.sequences import check_sequence, check_start
 from peephole.spec import EncoderDecoderSpec, state_sizes, whole_state_size
+from peephole.spec.checks import check_kind
 from peephole.weights import network_shapes
 
 
@@ -32,6 +33,8 @@ class EncoderDecoder(torch.nn.Module):
     002 Fig. 5.1; Sutskever et al. 2014. Everything is time-major. With the right outputs known (teacher forcing) the
     decoder is one pass of the kernels over all steps, and the attention one batched operation behind it. Parameters
     have the names of the artifact (:func:`peephole.weights.encoder_decoder_shapes`).
+    It begins with torch's first weights; :func:`peephole.nn.initialise` draws those of encoder and decoder by another
+    scheme.
 
     Args:
         spec: encoder, decoder, what lies before and between them, and the head.
@@ -74,6 +77,8 @@ class EncoderDecoder(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_kind("spec", spec, (EncoderDecoderSpec,), owner="EncoderDecoder")
+        check_dtype("EncoderDecoder", dtype)
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         self.spec = spec
         self.source = make_input(spec.source, **place)

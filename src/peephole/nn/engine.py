@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from peephole import kernels
-from peephole.nn import autograd, operator, reference
-from peephole.nn.cell import KERNEL_DTYPES, CellEngine
+from peephole.errors import BackendError
+from peephole.nn import autograd, builtin, operator, reference
+from peephole.nn.cell import KERNEL_DTYPES, CellEngine, CellInputs, CellRun
 
 
 def choose_engine(x: Tensor, cell: str) -> CellEngine:
@@ -23,6 +25,8 @@ def choose_engine(x: Tensor, cell: str) -> CellEngine:
     Raises:
         ArgumentError: where the environment names no backend.
     """
+    if cast(Any, torch.jit).is_tracing():
+        return _run_traced
     if not kernels_serve(x):
         return reference.run_layer
     return partial(operator.run_layer, cell=cell) if torch.compiler.is_compiling() else autograd.run_layer
@@ -42,8 +46,22 @@ def kernels_serve(x: Tensor) -> bool:
         return False
     if torch.compiler.is_compiling():
         return _backend() == "native"
-    transformed = cast(Any, torch)._C._are_functorch_transforms_active()
-    return not transformed and kernels.choose_backend() == "native"
+    return not is_transformed() and kernels.choose_backend() == "native"
+
+
+def is_transformed() -> bool:
+    """Whether a transform of ``torch.func`` is at work, whose tensors stand for others; a compiler sees through it."""
+    return not torch.compiler.is_compiling() and cast(Any, torch)._C._are_functorch_transforms_active()
+
+
+def _run_traced(cells: Sequence[CellInputs]) -> list[CellRun]:
+    """What ``torch.jit.trace`` can record for other batches and steps than it sees: torch's own operators."""
+    if not all(builtin.runs(one) for one in cells):
+        raise BackendError(
+            "peephole.nn: torch.jit.trace records the plain cells alone, without lengths and states (got another "
+            "variant, lengths, a PackedSequence or return_states=True); use torch.export, which takes all of them"
+        )
+    return [builtin.run_cell(one) for one in cells]
 
 
 @cast(Any, torch.compiler).assume_constant_result

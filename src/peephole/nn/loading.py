@@ -141,22 +141,26 @@ def _tell_shapes(
         pairs = ", ".join(f"{name} {shape} for {shapes[name]}" for name, shape in wrong.items())
         errors.append(
             f"{type(module).__name__}{place}: the state_dict has other shapes than the layer ({pairs}); "
-            f"it is the state of {_whose(came, module.spec, shapes)}"
+            f"{_whose(came, module.spec, shapes)}"
         )
 
 
 def _whose(came: Mapping[str, Shape], spec: RecurrentSpec, shapes: Mapping[str, Shape]) -> str:
-    """What kind of layer has these shapes, told by its first cell."""
+    """What kind of layer has these shapes, told by its first cell, and what to do."""
     first = {_base(name): shape for name, shape in reversed(({**shapes, **came}).items()) if _is_first(name)}
+    if len(first["weight_ih"]) != 2 or first["weight_hh"][:-1] != first["weight_ih"][:1]:
+        return "they belong to no layer; save its state again"
     rows, features = first["weight_ih"]
-    proj_size, hidden = came.get("weight_hr_l0", came.get("weight_hr", (0, first["weight_hh"][1])))
+    projection = came.get("weight_hr_l0", came.get("weight_hr", ()))
+    proj_size, hidden = projection if len(projection) == 2 else (0, first["weight_hh"][1])
     sizes = {"input_size": features, "hidden_size": hidden, "proj_size": proj_size}
     own = {"input_size": spec.input_size, "hidden_size": spec.hidden_size, "proj_size": spec.cell.proj_size}
     told = [f"{name}={size}" for name, size in sizes.items() if size != own[name]]
     parts, rest = divmod(rows, hidden)
     if parts != len(spec.cell.rows) and not rest and parts in _PARTS and spec.cell.cells_per_block == 1:
         told.insert(0, f"{_PARTS[parts]} (this cell has the rows {', '.join(spec.cell.rows)})")
-    return " and ".join(told) or "a layer built with other arguments"
+    whose = " and ".join(told) or "a layer built with other arguments"
+    return f"it is the state of {whose}; build this one so, or load another"
 
 
 def _why_lacking(lacking: Sequence[str], beyond: Sequence[str], names: Sequence[str]) -> str:

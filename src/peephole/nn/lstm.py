@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, cast, final, overload
+from typing import Literal, NamedTuple, final, overload
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.errors import ArgumentError
 from peephole.nn.cell import CellRun, valid_steps
-from peephole.nn.checks import Lengths
+from peephole.nn.checks import Lengths, check_pair
 from peephole.nn.recurrent import Outcome, Recurrent
 from peephole.nn.schemes import Recipe
 from peephole.nn.variants import cell_switches, choose_stack
@@ -247,10 +247,7 @@ class LSTM(Recurrent):
             ArgumentError: for wrong shapes, lengths or devices.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        given = cast(object, hx)  # whatever it was called with
-        if given is not None and not isinstance(given, (tuple, list)):
-            raise ArgumentTypeError(f"LSTM: hx must be the tuple (h_0, c_0) (got {type(given).__name__})")
-        states = None if hx is None else tuple(hx)
+        states = check_pair("LSTM", hx)
         outcome = self._run(input, states, lengths=lengths, want_states=return_states, generator=generator)
         if not return_states:
             return outcome.output, outcome.final

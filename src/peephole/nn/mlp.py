@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import Parameter, init
 
 from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn.checks import check_count, check_input_features, check_switch
+from peephole.nn.checks import check_count, check_dtype, check_input_features, check_switch
 from peephole.nn.dense import dense
+from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
 from peephole.spec import Activation, MLPSpec
 from peephole.weights import mlp_shapes
 
@@ -65,13 +66,14 @@ class MLP(torch.nn.Module):
     ) -> None:
         super().__init__()
         check_count("MLP", "input_size", input_size)
-        if isinstance(cast(object, hidden_sizes), int):
+        if not isinstance(cast(object, hidden_sizes), Sequence):
             raise ArgumentTypeError(
-                f"MLP: hidden_sizes must be a sequence (got {hidden_sizes}); pass ({hidden_sizes},)"
+                f"MLP: hidden_sizes must be a sequence (got {hidden_sizes!r}); pass ({hidden_sizes},)"
             )
         for size in hidden_sizes:
             check_count("MLP", "hidden_sizes", size)
         check_switch("MLP", "bias", bias)
+        check_dtype("MLP", dtype)
         self.spec = MLPSpec(input_size=input_size, hidden_sizes=tuple(hidden_sizes), activation=activation, bias=bias)
         for name, shape in mlp_shapes(self.spec).items():
             self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -111,7 +113,14 @@ class MLP(torch.nn.Module):
             ArgumentTypeError: for a wrong type or dtype.
         """
         first = cast(Tensor, self.weight_l0)
-        y = check_input_features("MLP", input, input_size=self.spec.input_size, parameter=first)
+        lower = autocast_dtype(first)
+        y = input if lower is None else like_parameters(input, first)
+        y = without_autocast(self._layers, first)(
+            check_input_features("MLP", y, input_size=self.spec.input_size, parameter=first)
+        )
+        return y if lower is None else y.to(lower)
+
+    def _layers(self, y: Tensor) -> Tensor:
         for layer in range(len(self.spec.hidden_sizes)):
             weight = cast(Tensor, getattr(self, f"weight_l{layer}"))
             bias = cast(Tensor, getattr(self, f"bias_l{layer}")) if self.spec.bias else None

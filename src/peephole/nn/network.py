@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast, final
 
@@ -13,12 +14,14 @@ from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.arrange import Arranged, arrange
 from peephole.nn.arrays import load_arrays, to_arrays
 from peephole.nn.building import make_body, make_input
-from peephole.nn.checks import Lengths, check_switch
+from peephole.nn.checks import Lengths, check_dropout, check_dtype, check_switch
 from peephole.nn.lstm import LSTM
+from peephole.nn.mixed import autocast_dtype, like_parameters
 from peephole.nn.mlp import MLP
 from peephole.nn.readout import read_out
 from peephole.nn.rnn import RNN
-from peephole.spec import NetworkSpec
+from peephole.spec import MLPSpec, NetworkSpec
+from peephole.spec.checks import check_kind
 from peephole.weights import network_shapes
 
 
@@ -29,6 +32,7 @@ class Network(torch.nn.Module):
     One-to-one, many-to-one and synced many-to-many of 002 Fig. 5.1; the other shapes are those of an
     :class:`~peephole.nn.EncoderDecoder`. The names of the parameters are those of the artifact
     (:func:`peephole.weights.network_shapes`): ``input.*``, ``body.*``, ``head.weight``, ``head.bias``.
+    It begins with torch's first weights; :func:`peephole.nn.initialise` draws those of the body by another scheme.
 
     Args:
         spec: input, body, head and what the head sees.
@@ -73,7 +77,15 @@ class Network(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_kind("spec", spec, (NetworkSpec,), owner="Network")
         check_switch("Network", "batch_first", batch_first)
+        check_dtype("Network", dtype)
+        if check_dropout("Network", dropout) and isinstance(spec.body, MLPSpec):
+            warnings.warn(
+                f"Network: dropout acts between recurrent layers and does nothing with an MLP (got dropout={dropout}); "
+                "leave it out",
+                stacklevel=2,
+            )
         self.spec = spec
         self.batch_first = batch_first
         self.input = make_input(spec.input, device=device, dtype=dtype)
@@ -131,7 +143,9 @@ class Network(torch.nn.Module):
             >>> tuple(y.shape), [tuple(part.shape) for part in state]
             ((4, 2), [(1, 4, 32), (1, 4, 32)])
         """
-        at = arrange(self.spec, input, lengths, batch_first=self.batch_first, parameter=self.head.weight)
+        parameter = self.head.weight
+        given = input if autocast_dtype(parameter) is None else like_parameters(input, parameter)
+        at = arrange(self.spec, given, lengths, batch_first=self.batch_first, parameter=parameter)
         features, final = self._features(at, hx)
         y = cast(Tensor, self.head(read_out(self.spec.readout, features, at.lengths)))
         return at.restore(y, over_time=self.spec.readout == "every"), final
@@ -174,6 +188,7 @@ class Network(torch.nn.Module):
 
 
 def _only(hx: tuple[Tensor, ...]) -> Tensor:
-    if len(hx) != 1:
-        raise ArgumentTypeError(f"Network: hx of an RNN must be the tuple (h_0,) (got {len(hx)} tensors)")
+    if not isinstance(cast(object, hx), (tuple, list)) or len(hx) != 1:
+        came = "a tensor" if isinstance(cast(object, hx), Tensor) else f"{len(hx)} tensors"
+        raise ArgumentTypeError(f"Network: hx of an RNN must be the tuple (h_0,) (got {came}); pass it as (h_0,)")
     return hx[0]

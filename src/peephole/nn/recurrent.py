@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.errors import ArgumentError
 from peephole.nn import builtin
 from peephole.nn.cell import CellRun, CellState
 from peephole.nn.checks import (
     Lengths,
     check_dropout,
+    check_dtype,
     check_generator,
     check_input,
     check_lengths,
@@ -96,8 +97,7 @@ class Recurrent(Loadable):
                 "use more layers, or recurrent_dropout=",
                 stacklevel=3,
             )
-        if dtype is not None and not dtype.is_floating_point:
-            raise ArgumentTypeError(f"{owner}: dtype must be a floating dtype (got {dtype})")
+        check_dtype(owner, dtype)
         self._name_parts()
         for name, shape in module_shapes(spec).items():
             self.register_parameter(name, Parameter(torch.empty(shape, device=device, dtype=dtype)))
@@ -114,9 +114,8 @@ class Recurrent(Loadable):
         self._weight_names = tuple(name for name in self._parameter_names if name not in learned)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(
-            {"batch_first_states": False, "_recipe": Recipe(), **state}
-        )  # which older pickles have not
+        older = {"batch_first_states": False, "_recipe": Recipe()}  # what the first pickles have not
+        super().__setstate__(older | state)
         self._name_parts()
 
     @property
@@ -150,18 +149,36 @@ class Recurrent(Loadable):
         return self.spec.cell.proj_size
 
     @property
+    def mode(self) -> str:
+        """Torch's name of the kind, ``"LSTM"``, ``"RNN_TANH"`` or ``"RNN_RELU"``; of other units accordingly."""
+        cell = self.spec.cell
+        return "LSTM" if cell.cell == "lstm" else f"RNN_{cell.input_activation.upper()}"
+
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        """The names of :attr:`all_weights`, which a common recipe for the forget bias reads."""
+        per_cell = len(self._weight_names) // (self.num_layers * self.spec.num_directions)
+        return [list(self._weight_names[at : at + per_cell]) for at in range(0, len(self._weight_names), per_cell)]
+
+    @property
     def all_weights(self) -> list[list[Parameter]]:
         """The parameters of every layer and direction, as in torch; without a learned state."""
-        per_cell = len(self._weight_names) // (self.num_layers * self.spec.num_directions)
-        flat = [getattr(self, name) for name in self._weight_names]  # whatever has taken a parameter's place
-        return [flat[at : at + per_cell] for at in range(0, len(flat), per_cell)]
+        return [[getattr(self, name) for name in names] for names in self._all_weights]  # whatever has taken a place
 
     def reset_parameters(self) -> None:
         """Draw every weight anew as the layer was told to begin (:func:`peephole.nn.initialise`).
 
         The default is torch's: all from ``U(−1/√H, 1/√H)``, in torch's order.
         """
-        fill(self.spec, {name: self.get_parameter(name) for name in self._parameter_names}, self._recipe)
+        fill(self.spec, self.weights_to_draw(), self._recipe)
+
+    def weights_to_draw(self) -> dict[str, Parameter]:
+        """Every parameter under the name that :func:`peephole.weights.module_shapes` gives it.
+
+        Raises:
+            AttributeError: for one that is computed from others.
+        """
+        return {name: self.get_parameter(name) for name in self._parameter_names}
 
     def extra_repr(self) -> str:
         """The arguments that are not the default."""
@@ -199,9 +216,8 @@ class Recurrent(Loadable):
     ) -> Outcome:
         """Check the arguments, run the stack, and bring the results into the user's layout."""
         owner = type(self).__name__
-        own = cast(
-            "dict[str, Tensor]", self._parameters
-        )  # quicker than getattr, which serves what took a parameter's place
+        # Quicker than getattr, which serves what took a parameter's place.
+        own = cast("dict[str, Tensor]", self._parameters)
         parameters = {name: own[name] if name in own else getattr(self, name) for name in self._parameter_names}
         first = parameters[self._parameter_names[0]]
         check_generator(owner, generator, first.device)

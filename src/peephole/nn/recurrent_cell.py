@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from peephole.errors import ArgumentError, ArgumentTypeError
+from peephole.errors import ArgumentError
+from peephole.nn import builtin
 from peephole.nn.cell import CellInputs, CellMasks, CellState, draw_masks
-from peephole.nn.checks import check_count, check_generator, check_state, check_step
-from peephole.nn.engine import choose_engine
+from peephole.nn.checks import check_count, check_dtype, check_generator, check_state, check_step
+from peephole.nn.engine import choose_engine, is_transformed
 from peephole.nn.loading import Loadable
 from peephole.nn.mixed import autocast_dtype, like_parameters, without_autocast
 from peephole.nn.operator import cell_text
@@ -46,8 +47,7 @@ class RecurrentCell(Loadable):
         super().__init__()
         owner = type(self).__name__
         check_recipe(owner, spec, recipe)
-        if dtype is not None and not dtype.is_floating_point:
-            raise ArgumentTypeError(f"{owner}: dtype must be a floating dtype (got {dtype})")
+        check_dtype(owner, dtype)
         self.spec = spec
         self._recipe = recipe
         self._name_parts()
@@ -62,6 +62,9 @@ class RecurrentCell(Loadable):
         """Keep what follows from the spec and every step asks for."""
         (letters,) = cell_names(self.spec)
         self._letters = tuple((letter, name.removesuffix(_BEHIND)) for letter, name in letters)
+        sizes = self.spec.cell.state_sizes(self.hidden_size)
+        self._state_sizes = {STATE_NAMES[part]: size for part, size in sizes.items()}
+        self._builtin_step = builtin.step_operator(self.spec.cell)
         self._cell_text = cell_text(self.spec.cell)  # what a compiler may read, and not work out
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -88,7 +91,15 @@ class RecurrentCell(Loadable):
 
         The default is torch's: all from ``U(−1/√H, 1/√H)``, in torch's order.
         """
-        fill(self.spec, {name + _BEHIND: self.get_parameter(name) for name in self._own_shapes()}, self._recipe)
+        fill(self.spec, self.weights_to_draw(), self._recipe)
+
+    def weights_to_draw(self) -> dict[str, Parameter]:
+        """Every parameter under the name that :func:`peephole.weights.module_shapes` gives it.
+
+        Raises:
+            AttributeError: for one that is computed from others.
+        """
+        return {name + _BEHIND: self.get_parameter(name) for name in self._own_shapes()}
 
     def draw_mask(self, batch_size: int | None = None, *, generator: torch.Generator | None = None) -> Tensor | None:
         """Draw the mask of recurrent dropout for one sequence; every step of it takes the same.
@@ -141,25 +152,28 @@ class RecurrentCell(Loadable):
             input, states, mask = like_parameters((input, states, mask), first)
         x = check_step(type(self).__name__, input, input_size=self.input_size, parameter=first)
         single = x.dim() == 1
-        x = x.unsqueeze(0).unsqueeze(0) if single else x.unsqueeze(0)
+        x = x.unsqueeze(0) if single else x
         state = self._initial(states, x, single=single)
         masks = self._masks(x, mask, generator, single=single)
-        work = CellInputs(self.spec.cell, self.hidden_size, weights, x, state, None, False, masks, False)
-        run = without_autocast(choose_engine(x, self._cell_text), x)([work])[0]
-        final = [q for q in run.final if q is not None]
+        if self._builtin_step is not None and not is_transformed():  # torch.vmap has no rule for torch's lstm_cell
+            after = without_autocast(builtin.step, x)(self._builtin_step, weights, x, state)
+        else:
+            x = x.unsqueeze(0)
+            work = CellInputs(self.spec.cell, self.hidden_size, weights, x, state, None, False, masks, False)
+            after = without_autocast(choose_engine(x, self._cell_text), x)([work])[0].final
+        final = [q for q in after if q is not None]
         return tuple(q.squeeze(0) for q in final) if single else tuple(final)
 
     def _initial(self, states: tuple[Tensor, ...] | None, x: Tensor, *, single: bool) -> CellState | None:
         """The state before the step, ``[B, size]`` each, checked; ``None`` for zeros."""
         if states is None:
             return None
-        owner = type(self).__name__
-        sizes = {STATE_NAMES[part]: size for part, size in self.spec.cell.state_sizes(self.hidden_size).items()}
+        owner, sizes = type(self).__name__, self._state_sizes
         if len(states) != len(sizes):
             raise ArgumentError(f"{owner}: hx must be the tuple ({', '.join(sizes)}) (got {len(states)} tensors)")
         checked: list[Tensor] = []
         for (name, size), state in zip(sizes.items(), states, strict=True):
-            shape = (size,) if single else (x.shape[1], size)
+            shape = (size,) if single else (x.shape[0], size)
             good = check_state(owner, name, state, shape=shape, steps=1, parameter=x)
             checked.append(good.unsqueeze(0) if single else good)
         return CellState(*checked)
@@ -174,7 +188,7 @@ class RecurrentCell(Loadable):
             )
         if not self.training or not cell.has_masks:
             return CellMasks()
-        masks = draw_masks(_every_step(cell), x, self.hidden_size, generator=generator)
+        masks = draw_masks(_every_step(cell), x.unsqueeze(0), self.hidden_size, generator=generator)
         if not cell.recurrent_dropout:
             return masks
         if mask is None:
@@ -185,7 +199,7 @@ class RecurrentCell(Loadable):
             )
         on_hidden = cell.recurrent_dropout_on == "hidden"
         size = cell.proj_size or self.hidden_size if on_hidden else self.hidden_size
-        shape = (size,) if single else (x.shape[1], size)
+        shape = (size,) if single else (x.shape[0], size)
         good = check_state(owner, "mask", mask, shape=shape, steps=1, parameter=x)
         good = good.unsqueeze(0) if single else good
         return masks._replace(drop_h=good) if on_hidden else masks._replace(drop_g=good)

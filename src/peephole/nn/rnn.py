@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from peephole.errors import ArgumentError, ArgumentTypeError
-from peephole.nn.checks import Lengths
+from peephole.nn.checks import Lengths, check_single
 from peephole.nn.recurrent import Recurrent
 from peephole.nn.schemes import Recipe
 from peephole.nn.variants import cell_switches, choose_stack
 from peephole.spec import ACTIVATIONS, Activation, CellSpec
+from peephole.spec.checks import check_choice
 
 
 class HiddenStates(NamedTuple):
@@ -101,8 +101,8 @@ class RNN(Recurrent):
         batch_first_states: bool = False,
         residual: bool = False,
     ) -> None:
-        if nonlinearity is not None and nonlinearity not in ACTIVATIONS:
-            raise ArgumentError(f"RNN: nonlinearity must be one of {', '.join(ACTIVATIONS)} (got {nonlinearity!r})")
+        if nonlinearity is not None:
+            check_choice("nonlinearity", nonlinearity, ACTIVATIONS, owner="RNN")
         spec = choose_stack(
             "RNN",
             variant,
@@ -198,11 +198,8 @@ class RNN(Recurrent):
             ArgumentError: for wrong shapes, lengths or devices.
             ArgumentTypeError: for wrong types or dtypes.
         """
-        if isinstance(hx, (tuple, list)):
-            raise ArgumentTypeError(f"RNN: hx must be the tensor h_0, not a {type(hx).__name__}; an RNN has no cell")
-        outcome = self._run(
-            input, None if hx is None else (hx,), lengths=lengths, want_states=return_states, generator=generator
-        )
+        states = check_single("RNN", hx)
+        outcome = self._run(input, states, lengths=lengths, want_states=return_states, generator=generator)
         if not return_states:
             return outcome.output, outcome.final[0]
         h = outcome.steps_to_user(torch.stack([run.y for run in outcome.runs]))

@@ -20,6 +20,7 @@ from torch.nn import init
 
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.spec import Activation, CellSpec, RecurrentSpec
+from peephole.spec.checks import near_miss
 from peephole.weights import MODULE_NAMES, STATE_NAMES, cells, module_shapes, row_slices, suffix
 
 Rule = Literal["uniform", "glorot", "orthogonal", "lecun", "identity", "small", "zeros"]
@@ -136,7 +137,8 @@ def check_recipe(owner: str, spec: RecurrentSpec, recipe: Recipe) -> None:
     scheme = INITIALISATIONS.get(given) if isinstance(given, str) else None
     if scheme is None:
         raise ArgumentError(
-            f"{owner}: init must be one of {', '.join(INITIALISATIONS)} (got {recipe.scheme!r}); choose one of them"
+            f"{owner}: init must be one of {', '.join(INITIALISATIONS)} (got {recipe.scheme!r})"
+            f"{near_miss(given, INITIALISATIONS)}"
         )
     if scheme.activations and (spec.cell.cell != "rnn" or spec.cell.input_activation not in scheme.activations):
         got = "an LSTM" if spec.cell.cell == "lstm" else f"nonlinearity={spec.cell.input_activation!r}"

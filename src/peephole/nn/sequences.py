@@ -8,6 +8,7 @@ from torch import Tensor
 
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.checks import check_like_parameters, check_whole_numbers
+from peephole.nn.mixed import autocast_dtype, like_parameters
 from peephole.spec import EmbeddingSpec, LinearSpec
 
 _OWNER = "EncoderDecoder"
@@ -49,6 +50,8 @@ def check_sequence(
         return tokens
     if not isinstance(cast(object, value), Tensor):
         raise ArgumentTypeError(f"{_OWNER}: {name} must be a tensor (got {type(value).__name__})")
+    if autocast_dtype(like) is not None:
+        value = like_parameters(value, like)
     size = size if spec is None else spec.input_size
     check_like_parameters(_OWNER, name, value, like)
     if value.dim() != 2 + steps or value.shape[-1] != size or (steps and not len(value)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from peephole.errors import ArgumentError, ArgumentTypeError
 from peephole.nn.checks import check_count, check_switch
 from peephole.nn.schemes import Recipe
-from peephole.spec import CellSpec, RecurrentSpec, check_hidden_size, variant
+from peephole.spec import CellSpec, RecurrentSpec, variant
 
 _CLASSES = {"lstm": "LSTM", "rnn": "RNN"}
 
@@ -40,7 +41,8 @@ def choose_cell(owner: str, chosen: object, overrides: Mapping[str, object]) -> 
     if chosen is None:
         cell = CellSpec() if family == "LSTM" else CellSpec(cell="rnn")
     elif isinstance(chosen, str):
-        cell = variant(chosen)
+        with _told_by(owner):
+            cell = variant(chosen)
     elif isinstance(chosen, CellSpec):
         cell = chosen
     else:
@@ -53,7 +55,17 @@ def choose_cell(owner: str, chosen: object, overrides: Mapping[str, object]) -> 
             f"{owner}: variant must be a cell of the {family} family (got {chosen!r}); "
             f"use peephole.nn.{_CLASSES[cell.cell]}{behind}"
         )
-    return cell.replace(**{name: value for name, value in overrides.items() if value is not None})
+    with _told_by(owner):
+        return cell.replace(**{name: value for name, value in overrides.items() if value is not None})
+
+
+@contextlib.contextmanager
+def _told_by(owner: str) -> Generator[None]:
+    """Tell a rule of the spec in the name of the class whose argument breaks it."""
+    try:
+        yield
+    except ArgumentError as error:
+        raise ArgumentError(f"{owner}: {str(error).partition(': ')[2]}") from None
 
 
 def choose_stack(
@@ -75,20 +87,14 @@ def choose_stack(
         ArgumentError: for a size or combination that has no meaning.
         ArgumentTypeError: for an argument of the wrong type.
     """
-    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-        check_count(owner, name, value)
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    sizes = {name: check_count(owner, name, value) for name, value in sizes.items()}
     switches = {"bias": bias, "bidirectional": bidirectional, "learned_state": learned_state, "residual": residual}
     for name, value in switches.items():
         check_switch(owner, name, value)
     cell = choose_cell(owner, chosen, overrides)
-    check_hidden_size(owner, cell, hidden_size)
-    return RecurrentSpec(
-        cell=cell,
-        input_size=input_size,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-        **switches,
-    )
+    with _told_by(owner):
+        return RecurrentSpec(cell=cell, **sizes, **switches)
 
 
 def choose_one(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from peephole.errors import ArgumentError
-from peephole.spec.checks import check_integer
+from peephole.spec.checks import check_integer, near_miss
 from peephole.spec.networks import MLPSpec, RecurrentSpec
 from peephole.spec.variants import VARIANTS
 
@@ -43,7 +43,9 @@ def body_spec(
         [8, 8, 8]
     """
     if kind not in KINDS:
-        raise ArgumentError(f"body_spec: unknown kind {kind!r}; choose one of {', '.join(KINDS)}")
+        raise ArgumentError(
+            f"body_spec: unknown kind {kind!r}; choose one of {', '.join(KINDS)}{near_miss(kind, KINDS)}"
+        )
     check_integer("num_layers", num_layers, minimum=1, owner="body_spec")
     recurrent_only = {"bidirectional": bidirectional, "residual": residual, "learned_state": learned_state}
     if kind != "mlp":

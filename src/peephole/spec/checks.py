@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from peephole.errors import ArgumentError
+
+_OTHER_NAMES = {"sigmoid": "logistic", "linear": "identity", "xavier": "glorot"}
+"""What others call ours."""
+
+
+def near_miss(given: object, choices: Iterable[str]) -> str:
+    """The end of a sentence about a name that is none of ``choices``: what was meant, if that can be told."""
+    lower = str(given).lower()
+    close = difflib.get_close_matches(_OTHER_NAMES.get(lower, lower), list(choices), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...], *, owner: str = "CellSpec") -> None:
     """Refuse what is not one of ``choices``."""
     if value not in choices:
-        raise ArgumentError(f"{owner}: {name} must be one of {', '.join(choices)} (got {value!r})")
+        meant = near_miss(value, choices)
+        raise ArgumentError(f"{owner}: {name} must be one of {', '.join(choices)} (got {value!r}){meant}")
 
 
 def check_integer(name: str, value: object, *, minimum: int, owner: str = "CellSpec") -> None:

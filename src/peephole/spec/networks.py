@@ -53,6 +53,7 @@ class RecurrentSpec:
     learned_state: bool = False
 
     def __post_init__(self) -> None:
+        check_kind("cell", self.cell, (CellSpec,), owner="RecurrentSpec")
         for name in ("input_size", "hidden_size", "num_layers"):
             check_integer(name, getattr(self, name), minimum=1, owner="RecurrentSpec")
         for name in ("bidirectional", "bias", "residual", "learned_state"):
@@ -111,6 +112,7 @@ class MLPSpec:
 
     def __post_init__(self) -> None:
         check_integer("input_size", self.input_size, minimum=1, owner="MLPSpec")
+        check_kind("hidden_sizes", self.hidden_sizes, (tuple, list), owner="MLPSpec")
         if not self.hidden_sizes:
             raise ArgumentError("MLPSpec: hidden_sizes must name at least one layer (got none); for example (32,)")
         for size in self.hidden_sizes:

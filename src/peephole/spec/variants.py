@@ -9,6 +9,7 @@ from typing import Any
 
 from peephole.errors import ArgumentError
 from peephole.spec.cell import CellSpec
+from peephole.spec.checks import near_miss
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +113,6 @@ def variant(name: str) -> CellSpec:
         True
     """
     if name not in VARIANTS:
-        raise ArgumentError(f"variant: unknown variant {name!r}; choose one of {', '.join(VARIANTS)}")
+        known = f"{', '.join(VARIANTS)}{near_miss(name, VARIANTS)}"
+        raise ArgumentError(f"variant: unknown variant {name!r}; choose one of {known}")
     return VARIANTS[name].spec
