@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from peephole import artifact
-from peephole.runtime import ForecastModel, Model, load
+from peephole.runtime import ForecastModel, Model, SequenceModel, load
 from peephole.spec import (
     VARIANTS,
     EmbeddingSpec,
@@ -20,6 +20,7 @@ from peephole.spec import (
     variant,
 )
 from peephole.weights import network_shapes
+from tests.encoder_decoders import ENCODER_DECODERS, Problem, problem
 
 PERCEPTRON = NetworkSpec(body=MLPSpec(input_size=2, hidden_sizes=(5, 4), activation="relu"), output_size=3)
 PERCEPTRON_WITHOUT_BIAS = NetworkSpec(body=MLPSpec(input_size=2, hidden_sizes=(4,), bias=False), output_size=3)
@@ -138,3 +139,15 @@ def forecaster(folder: Path, kind: str, **changes: Any) -> ForecastModel:
     loaded = load(saved(folder, network, dtype="float32", task=forecast_task(lags_as=lags_as, **changes)))
     assert isinstance(loaded, ForecastModel)
     return loaded
+
+
+def opened_encoder_decoder(folder: Path, name: str, *, dtype: str = "float64") -> tuple[SequenceModel, Problem]:
+    """An encoder-decoder of the list, saved in ``folder / "model"`` and opened, and what to feed it."""
+    spec, rng = ENCODER_DECODERS[name], np.random.default_rng(0)
+    weights: dict[str, artifact.Array] = {
+        key: rng.normal(scale=0.7, size=shape).astype(dtype) for key, shape in network_shapes(spec).items()
+    }
+    artifact.save(folder / "model", spec, weights)
+    model = load(folder / "model")
+    assert isinstance(model, SequenceModel)
+    return model, problem(spec, dtype=dtype)

@@ -1,4 +1,4 @@
-"""A saved encoder-decoder without torch: it says and writes what the torch module does, on both backends."""
+"""A saved encoder-decoder without torch; that it says and writes what the torch module does, tests/nn holds."""
 
 from __future__ import annotations
 
@@ -9,80 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from peephole import artifact
 from peephole.errors import ArgumentError, ArgumentTypeError, ArtifactError
-from peephole.nn import EncoderDecoder
-from peephole.runtime import Model, SequenceModel, load
+from peephole.runtime import Model, SequenceModel
 from peephole.spec import NetworkSpec
-from peephole.tasks import Forecaster
-from peephole.weights import network_shapes
-from tests.encoder_decoders import ATTENTIVE, ENCODER_DECODERS, NUMBERS, TOKENS, Problem, problem
-from tests.runtime.models import recurrent
+from tests.encoder_decoders import ATTENTIVE, ENCODER_DECODERS, NUMBERS, TOKENS
+from tests.runtime.models import opened_encoder_decoder, recurrent
 from tests.runtime.models import saved as saved_network
 from tests.runtime.test_without_torch import FORBID
 from tests.tolerances import TOLERANCES
 
 
-@pytest.fixture(params=["native", "reference"])
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PEEPHOLE_BACKEND", request.param)
-    return request.param
-
-
-def both(folder: Path, name: str, *, dtype: str = "float64") -> tuple[SequenceModel, EncoderDecoder, Problem]:
-    """The same weights in the runtime and in torch, and what to feed them."""
-    spec, rng = ENCODER_DECODERS[name], np.random.default_rng(0)
-    weights: dict[str, artifact.Array] = {
-        key: rng.normal(scale=0.7, size=shape).astype(dtype) for key, shape in network_shapes(spec).items()
-    }
-    artifact.save(folder / "model", spec, weights)
-    model = load(folder / "model")
-    assert isinstance(model, SequenceModel)
-    network = EncoderDecoder(spec, dtype=torch.float64 if dtype == "float64" else torch.float32)
-    network.load_arrays(model.weights)
-    return model, network.eval(), problem(spec, dtype=dtype)
-
-
-def tensors(given: Problem) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    start = None if given.start is None else torch.tensor(given.start)
-    return torch.tensor(given.source), torch.tensor(given.target), start
-
-
-@pytest.mark.parametrize("name", ENCODER_DECODERS)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_predicting_equals_the_torch_module(tmp_path: Path, backend: str, name: str, dtype: str) -> None:
-    model, network, given = both(tmp_path, name, dtype=dtype)
-    source, target, start = tensors(given)
-    lengths = {"source_lengths": given.source_lengths, "target_lengths": given.target_lengths}
-    expected = network(source, target, **lengths, start=start).detach().numpy()
-    got = model.predict(given.source, given.target, **lengths, start=given.start)
-    assert got.dtype == model.dtype == dtype
-    np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCES[f"runtime_sequences_{dtype}"])
-
-
-@pytest.mark.parametrize("name", ENCODER_DECODERS)
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_writing_equals_the_torch_module(tmp_path: Path, backend: str, name: str, dtype: str) -> None:
-    model, network, given = both(tmp_path, name, dtype=dtype)
-    source, _, start = tensors(given)
-    wanted: list[dict[str, Any]] = [{"return_attention": name in ATTENTIVE}]
-    if name in TOKENS:
-        wanted += [{"beam_size": 3}, {"beam_size": 5, "n_best": 4, "length_penalty": 0.6, **wanted[0]}]
-    for settings in wanted:
-        theirs = network.generate(source, lengths=given.source_lengths, start=start, max_steps=5, **settings)
-        ours = model.generate(given.source, lengths=given.source_lengths, start=given.start, max_steps=5, **settings)
-        for one, other in zip(ours, theirs, strict=True):
-            assert (one is None) == (other is None)
-            if one is not None and other is not None:
-                assert one.shape == other.shape
-                np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=TOLERANCES[f"runtime_sequences_{dtype}"])
-
-
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
 def test_padding_changes_nothing(tmp_path: Path, name: str) -> None:
-    model, _, given = both(tmp_path, name)
+    model, given = opened_encoder_decoder(tmp_path, name)
     lengths: dict[str, Any] = {"source_lengths": given.source_lengths, "target_lengths": given.target_lengths}
     expected = model.predict(given.source, given.target, **lengths, start=given.start)
     source, target = given.source.copy(), given.target.copy()
@@ -95,7 +36,7 @@ def test_padding_changes_nothing(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
 def test_told_what_it_wrote_it_says_the_same(tmp_path: Path, name: str) -> None:
-    model, _, given = both(tmp_path, name)
+    model, given = opened_encoder_decoder(tmp_path, name)
     found = model.generate(given.source, lengths=given.source_lengths, start=given.start, max_steps=5)
     said = model.predict(
         given.source,
@@ -113,7 +54,7 @@ def test_told_what_it_wrote_it_says_the_same(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
 def test_an_empty_batch_gives_an_empty_result(tmp_path: Path, name: str) -> None:
-    model, _, given = both(tmp_path, name)
+    model, given = opened_encoder_decoder(tmp_path, name)
     none = given.source[:0] if given.source_lengths is None else given.source[:, :0]
     start = None if given.start is None else given.start[:0]
     lengths: dict[str, Any] = {} if given.source_lengths is None else {"source_lengths": []}
@@ -124,7 +65,7 @@ def test_an_empty_batch_gives_an_empty_result(tmp_path: Path, name: str) -> None
 
 
 def test_draws_come_from_the_generator(tmp_path: Path) -> None:
-    model, _, given = both(tmp_path, "features in, no end")
+    model, given = opened_encoder_decoder(tmp_path, "features in, no end")
     settings: dict[str, Any] = {"lengths": given.source_lengths, "max_steps": 20, "temperature": 2.0}
     runs = [model.generate(given.source, **settings, generator=np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert np.array_equal(runs[0].sequences, runs[1].sequences)
@@ -178,38 +119,33 @@ REFUSALS = _refusals()
 @pytest.mark.parametrize("case", REFUSALS)
 def test_what_does_not_fit_is_told_in_one_sentence(tmp_path: Path, case: str) -> None:
     name, changes, kind, message = REFUSALS[case]
-    model, _, given = both(tmp_path, name)
+    model, given = opened_encoder_decoder(tmp_path, name)
     with pytest.raises(kind, match=message):
         model.predict(**{**given._asdict(), **changes})
 
 
 def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    model, _, given = both(tmp_path / "tokens", "handed over")
+    model, given = opened_encoder_decoder(tmp_path / "tokens", "handed over")
     with pytest.raises(ArgumentError, match="return_attention needs attention"):
         model.generate(given.source, max_steps=2, return_attention=True)
     with pytest.raises(ArgumentError, match="start belongs to a target of numbers"):
         model.generate(given.source, max_steps=2, start=np.zeros((3, 4)))
-    model, _, given = both(tmp_path / "numbers", "numbers")
+    model, given = opened_encoder_decoder(tmp_path / "numbers", "numbers")
     with pytest.raises(ArgumentError, match="beam_size belongs to a target of tokens"):
         model.generate(given.source, max_steps=2, beam_size=2)
 
 
 def test_an_artifact_opens_as_what_it_is_and_as_nothing_else(tmp_path: Path) -> None:
-    model, _, _ = both(tmp_path, "handed over")
+    model, _ = opened_encoder_decoder(tmp_path, "handed over")
     with pytest.raises(ArtifactError, match=r"open it with peephole\.runtime\.load"):
         Model(artifact.load(tmp_path / "model"))
     with pytest.raises(ArtifactError, match="holds no encoder-decoder"):
         SequenceModel(artifact.load(saved_network(tmp_path / "network", recurrent())))
-    with pytest.raises(ArtifactError, match="holds no forecaster"):
-        Forecaster.load(tmp_path / "model")
-    artifact.save(tmp_path / "posing", model.network, dict(model.weights), task={"kind": "forecast"})
-    with pytest.raises(ArtifactError, match="holds no forecaster"):
-        Forecaster.load(tmp_path / "posing")
     assert not isinstance(model.network, NetworkSpec)
 
 
 def test_predicting_and_writing_need_no_torch(tmp_path: Path) -> None:
-    both(tmp_path, "both directions to rnn, attention")
+    opened_encoder_decoder(tmp_path, "both directions to rnn, attention")
     program = """
 from peephole import runtime
 model = runtime.load(sys.argv[1])
