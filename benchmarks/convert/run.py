@@ -25,7 +25,7 @@ from torch.nn import Module
 from benchmarks.convert.models import States, lstm_of, weights_of
 from benchmarks.convert.problems import Batch, Characters, Problem, Tagging
 from benchmarks.convert.report import write_page
-from benchmarks.convert.results import Line, Results, write
+from benchmarks.convert.results import Line, Results, read, write
 from peephole.bench.machine import Neighbours, describe_machine
 from peephole.bench.timing import order_of_turn, paired
 from peephole.nn import convert
@@ -208,7 +208,7 @@ def main() -> None:
             line = results.lines[-1]
             print(f"{line.title} {line.dtype} {line.threads}: ratio {line.ratio.median:.2f}", flush=True)
             write(results, given.out / "convert.json")
-    write_page(results, given.out)
+    write_page(read(given.out / "convert.json"), given.out)  # which has fewer digits than were measured
 
 
 if __name__ == "__main__":
