@@ -20,23 +20,22 @@ from peephole.errors import BackendError
 from peephole.nn import builtin, reference
 from peephole.nn.again import Gradients, differentiable
 from peephole.nn.calls import (
-    CONSTANTS,
     ERRORS,
     FINAL,
     OUTPUTS,
-    STATE,
     Back,
     Buffers,
     Call,
     backward,
     densely,
     forward,
+    inputs_of,
     named,
     prepared,
     result,
     split,
 )
-from peephole.nn.cell import CellInputs, CellMasks, CellRun, CellState
+from peephole.nn.cell import CellInputs, CellRun
 
 
 def run_layer(cells: Sequence[CellInputs]) -> list[CellRun]:
@@ -65,7 +64,7 @@ def run_layer(cells: Sequence[CellInputs]) -> list[CellRun]:
         tapes = [named(OUTPUTS, outputs[at * width : (at + 1) * width]) for at in range(len(calls))]
     else:
         tapes = forward(calls, split(calls, variables), keep_all=False)
-    return [result(call, tape) for call, tape in zip(calls, tapes, strict=True)]
+    return [result(tape, want_states=call.want_states) for call, tape in zip(calls, tapes, strict=True)]
 
 
 class _Layer(torch.autograd.Function):
@@ -120,21 +119,13 @@ def _outputs(calls: Sequence[Call], tensors: Sequence[Tensor]) -> tuple[Tensor |
     """What :class:`_Layer` gives, in torch operations."""
     outputs: list[Tensor | None] = []
     for call, own in zip(calls, _shares(calls, tensors), strict=True):
-        inputs = _inputs(call, own)
+        variables = dict(zip(call.names, own, strict=True))
+        inputs = inputs_of(
+            call.spec, call.sizes.H, variables, call.constants, reverse=call.reverse, want_states=call.want_states
+        )
         run = builtin.run_cell(inputs) if builtin.runs(inputs) else reference.run_layer([inputs])[0]
         outputs += [run.y, *run.final, run.gates, run.c]
     return tuple(outputs)
-
-
-def _inputs(call: Call, tensors: Sequence[Tensor]) -> CellInputs:
-    """A cell's work out of its call."""
-    own = dict(zip(call.names, tensors, strict=True))
-    lengths, *masks = (call.constants.get(name) for name in CONSTANTS)
-    x = own.pop("x")
-    h, c, r = (own.pop(name, None) for name in STATE)
-    state = None if h is None else CellState(h, c, r)
-    H, reverse, want_states = call.sizes.H, call.reverse, call.want_states
-    return CellInputs(call.spec, H, own, x, state, lengths, reverse, CellMasks(*masks), want_states)
 
 
 def _refuse_truncated(calls: Sequence[Call]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from peephole.errors import ArgumentError
 from peephole.kernels import layout, native
-from peephole.nn.cell import KERNEL_DTYPES, CellInputs, CellRun, CellState
+from peephole.nn.cell import KERNEL_DTYPES, CellInputs, CellMasks, CellRun, CellState
 from peephole.nn.spare import SpareMemory
 from peephole.spec import CellSpec
 
@@ -105,6 +105,18 @@ def constants_of(inputs: CellInputs) -> Buffers:
     return named(CONSTANTS, (inputs.lengths, *inputs.masks))
 
 
+def inputs_of(
+    spec: CellSpec, hidden_size: int, variables: Buffers, constants: Buffers, *, reverse: bool, want_states: bool
+) -> CellInputs:
+    """A cell's work put together again from what :func:`variables_of` and :func:`constants_of` give."""
+    own = dict(variables)
+    x = own.pop("x")
+    h, c, r = (own.pop(name, None) for name in STATE)
+    state = None if h is None else CellState(h, c, r)
+    lengths, *masks = (constants.get(name) for name in CONSTANTS)
+    return CellInputs(spec, hidden_size, own, x, state, lengths, reverse, CellMasks(*masks), want_states)
+
+
 def prepared(inputs: CellInputs, *, may_be_compact: bool = True) -> tuple[Call, list[Tensor]]:
     """The call of one cell, checked, and its differentiable tensors.
 
@@ -128,9 +140,9 @@ def prepared(inputs: CellInputs, *, may_be_compact: bool = True) -> tuple[Call, 
     return call, list(variables.values())
 
 
-def result(call: Call, tape: Buffers) -> CellRun:
+def result(tape: Buffers, *, want_states: bool) -> CellRun:
     """What a caller of the layer sees of a tape."""
-    gates, c = (tape.get(name) if call.want_states else None for name in SHOWN)
+    gates, c = (tape.get(name) if want_states else None for name in SHOWN)
     return CellRun(tape["y"], CellState(tape["h_n"], tape.get("c_n"), tape.get("r_n")), gates, c)
 
 

@@ -23,7 +23,6 @@ from peephole.nn.calls import (
     ERRORS,
     FINAL,
     HIDDEN,
-    STATE,
     Back,
     Buffers,
     Call,
@@ -31,12 +30,14 @@ from peephole.nn.calls import (
     constants_of,
     densely,
     forward,
+    inputs_of,
     plan_of,
     prepared,
+    result,
     split,
     variables_of,
 )
-from peephole.nn.cell import CellInputs, CellMasks, CellRun, CellState
+from peephole.nn.cell import CellInputs, CellRun
 from peephole.nn.checks import check_lengths
 from peephole.spec import CellSpec, to_dict
 
@@ -106,9 +107,8 @@ def run_layer(cells: Sequence[CellInputs], *, cell: str) -> list[CellRun]:
     names = output_names(spec, want_states=want_states)
     runs: list[CellRun] = []
     for at in range(len(cells)):
-        own = dict(zip(names, outputs[at * len(names) :], strict=False))
-        state = CellState(own["h_n"], own.get("c_n"), own.get("r_n"))
-        runs.append(CellRun(own["y"], state, *((own.get(name) if want_states else None) for name in ("gates", "c"))))
+        tape = dict(zip(names, outputs[at * len(names) :], strict=False))
+        runs.append(result(tape, want_states=want_states))
     return runs
 
 
@@ -126,13 +126,9 @@ def _inputs(
     rest, fixed = iter(variables), iter(constants)
     work: list[CellInputs] = []
     for one in described(cells):
-        own = {name: next(rest) for name in one.variables}
+        own = {"x": x} | {name: next(rest) for name in one.variables}
         given = {name: next(fixed) for name in one.constants}
-        lengths = given.pop("lengths", None)
-        h, c, r = (own.pop(name, None) for name in STATE)
-        state = None if h is None else CellState(h, c, r)
-        masks = CellMasks(**given)
-        work.append(CellInputs(one.spec, one.hidden_size, own, x, state, lengths, one.reverse, masks, want_states))
+        work.append(inputs_of(one.spec, one.hidden_size, own, given, reverse=one.reverse, want_states=want_states))
     return work
 
 
